@@ -1,0 +1,2 @@
+//! The analysis program.
+fn main() {}
