@@ -21,10 +21,10 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // A new commit or a checkout moves one of these; a tree without git simply says "unknown".
     for path in ["HEAD", "index", "logs/HEAD"] {
-        if let Some(file) = git(&["rev-parse", "--git-path", path]) {
-            if std::path::Path::new(&file).exists() {
-                println!("cargo:rerun-if-changed={file}");
-            }
+        if let Some(file) = git(&["rev-parse", "--git-path", path])
+            && std::path::Path::new(&file).exists()
+        {
+            println!("cargo:rerun-if-changed={file}");
         }
     }
 }
