@@ -1,1 +1,492 @@
-//! stub
+//! The joiner: opens sources and journal, starts the threads, waits, reports.
+//!
+//! `capture thread → ring → worker → journal`, one chain a queue; the keeper and the
+//! control thread beside them. What each thread may do is in `docs/architecture.md`.
+
+pub mod control;
+pub mod counters;
+pub mod ladder;
+pub mod placement;
+pub mod queue;
+pub mod report;
+pub mod worker;
+
+use crate::capture::af_packet::{self, Granted, LinkWatch, OpenError, Opened, Ring, RingOptions};
+use crate::capture::file::{FileOptions, FileSource};
+use crate::capture::{Lease, Source, SourceError};
+use crate::clock::{Clock, SystemClock};
+use crate::journal::keeper::{Keeper, KeeperHandle, KeeperReport};
+use crate::journal::writer::Writer;
+use crate::journal::{EventKind, Journal, JournalError, JournalOptions, Note};
+use crate::packet::InterfaceDef;
+use crate::ring::{Consumer, ring};
+use crate::validate::{Judge, JudgeConfig};
+use control::{Control, Ended, Status};
+use counters::{CaptureCounters, WorkerCounters, step_histograms};
+use ladder::{Ladder, Shed};
+use placement::{Layout, Pair, Quiet};
+use queue::{Handed, Signals, capture_is_done, capture_loop, fused_loop, worker_loop};
+use report::{JournalPart, QueueView, Report};
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::Duration;
+use worker::{CountLimit, Worker, WorkerParts};
+
+/// Where packets come from.
+#[derive(Debug)]
+pub enum Input {
+    /// An interface, over this many queues.
+    Live {
+        /// How the rings are opened.
+        ring: Box<RingOptions>,
+        /// How many.
+        queues: u16,
+    },
+    /// A capture file.
+    File(FileOptions),
+}
+
+/// A capture, fully decided.
+#[derive(Debug)]
+pub struct CaptureConfig {
+    /// Where packets come from.
+    pub input: Input,
+    /// Where they are kept; none to observe only.
+    pub journal: Option<JournalOptions>,
+    /// How they are judged.
+    pub judge: JudgeConfig,
+    /// Thread layout.
+    pub layout: Layout,
+    /// CPUs the user named; empty = chosen.
+    pub cpus: Vec<Pair>,
+    /// `SCHED_FIFO` priority of the data threads.
+    pub fifo: Option<u8>,
+    /// `/dev/cpu_dma_latency`, µs.
+    pub dma_latency_us: Option<u32>,
+    /// Lock memory.
+    pub lock_memory: bool,
+    /// Spin rather than sleep.
+    pub spin: bool,
+    /// What may be given up under load.
+    pub shed: Shed,
+    /// End after so many packets.
+    pub count: Option<u64>,
+    /// End after so long.
+    pub duration: Option<Duration>,
+    /// End after so many captured bytes.
+    pub stop_bytes: Option<u64>,
+    /// Version line for report and tape.
+    pub version: String,
+}
+
+/// What the user may ask for while a capture runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// End cleanly.
+    Stop,
+    /// Print counts.
+    Counts,
+    /// Sync the journal.
+    Sync,
+    /// Begin new segments.
+    Rotate,
+}
+
+/// How the surroundings take part in a capture: commands in, words out. Called on the control thread only.
+pub trait Hooks {
+    /// The next command, if there is one.
+    fn command(&mut self) -> Option<Command> {
+        None
+    }
+    /// Everything is open and running: from now on packets are captured.
+    fn ready(&mut self, _source: &str) {}
+    /// Once a second.
+    fn status(&mut self, _status: &Status) {}
+    /// Counts that were asked for.
+    fn counts(&mut self, _status: &Status) {}
+    /// A line for the log.
+    fn log(&mut self, _line: &str) {}
+}
+
+/// Why a capture could not start. Once it has started, what goes wrong is in the report.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The interface.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The file.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// A finished capture.
+#[derive(Debug)]
+pub struct Finished {
+    /// For people and machines.
+    pub report: Report,
+    /// The histograms behind the report's table.
+    pub snapshots: Vec<(counters::Step, Option<crate::time::StampClock>, crate::metrics::Snapshot)>,
+}
+
+/// What all threads of a capture share.
+struct Shared {
+    signals: Signals,
+    limit: Arc<CountLimit>,
+    views: Vec<QueueView>,
+    /// Threads that have not ended yet.
+    running: AtomicUsize,
+    /// All data threads and the control thread meet here before the first packet is taken.
+    start: Barrier,
+    refused: Mutex<Vec<String>>,
+    fifo: Option<u8>,
+}
+
+impl Shared {
+    /// First thing a data thread does: name its place, then wait for the others.
+    fn settle(&self, cpu: Option<usize>) {
+        let refused = placement::settle(cpu, self.fifo);
+        if !refused.is_empty()
+            && let Ok(mut all) = self.refused.lock()
+        {
+            all.extend(refused);
+        }
+        self.start.wait();
+    }
+    fn thread_ends(&self) {
+        self.running.fetch_sub(1, Release);
+    }
+}
+
+/// What a queue's threads leave behind.
+struct QueueEnd {
+    worker: Worker<SystemClock>,
+    result: Result<(), SourceError>,
+}
+
+/// The thread or threads of one queue.
+enum QueueThreads<'scope> {
+    Fused(ScopedJoinHandle<'scope, QueueEnd>),
+    Split(ScopedJoinHandle<'scope, Result<(), SourceError>>, ScopedJoinHandle<'scope, Worker<SystemClock>>),
+}
+
+impl QueueThreads<'_> {
+    fn join(self) -> QueueEnd {
+        match self {
+            Self::Fused(thread) => joined(thread),
+            Self::Split(capture, worker) => {
+                let result = joined(capture);
+                QueueEnd { worker: joined(worker), result }
+            }
+        }
+    }
+}
+
+/// A data thread cannot fail but by panic, and then the whole program must (release builds abort at once).
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Starts the threads of a queue.
+fn start_queue<'scope, S>(
+    scope: &'scope Scope<'scope, '_>,
+    shared: &'scope Shared,
+    queue: usize,
+    mut source: S,
+    mut worker: Worker<SystemClock>,
+    place: (bool, Pair),
+    ring_capacity: usize,
+) -> QueueThreads<'scope>
+where
+    S: Source + 'scope,
+    S::Lease: Lease + 'scope,
+{
+    let (fused, pair) = place;
+    let counters = Arc::clone(&shared.views[queue].capture);
+    if fused {
+        return QueueThreads::Fused(scope.spawn(move || {
+            shared.settle(pair.capture);
+            let result = fused_loop(&mut source, &mut worker, &shared.signals, &counters, SystemClock);
+            shared.thread_ends();
+            QueueEnd { worker, result }
+        }));
+    }
+    let (mut out, mut input): (_, Consumer<Handed<S::Lease>>) = ring(ring_capacity);
+    let done = Arc::new(AtomicBool::new(false));
+    let capture_done = Arc::clone(&done);
+    let capture = scope.spawn(move || {
+        shared.settle(pair.capture);
+        let result = capture_loop(&mut source, &mut out, &shared.signals, &counters, SystemClock);
+        capture_is_done(&done);
+        shared.thread_ends();
+        result
+    });
+    let worker = scope.spawn(move || {
+        shared.settle(pair.worker);
+        worker_loop(&mut worker, &mut input, &shared.signals, &capture_done);
+        shared.thread_ends();
+        worker
+    });
+    QueueThreads::Split(capture, worker)
+}
+
+/// The opened source of every queue.
+enum Sources {
+    Rings(Vec<Ring>),
+    File(Box<FileSource>),
+}
+
+/// An opened input: its sources and what is known about them.
+struct OpenInput {
+    sources: Sources,
+    interface: Option<InterfaceDef>,
+    link: Option<LinkWatch>,
+    words: String,
+    warnings: Vec<String>,
+    live: bool,
+}
+
+fn open_input(input: Input) -> Result<OpenInput, StartError> {
+    match input {
+        Input::File(options) => {
+            let words = format!("file {}", options.path);
+            let source = Box::new(FileSource::open(options)?);
+            Ok(OpenInput {
+                sources: Sources::File(source),
+                interface: None,
+                link: None,
+                words,
+                warnings: Vec::new(),
+                live: false,
+            })
+        }
+        Input::Live { ring, queues } => {
+            let opened = af_packet::open_queues(&ring, queues)?;
+            let mut all = OpenInput {
+                sources: Sources::Rings(Vec::new()),
+                interface: None,
+                link: None,
+                words: String::new(),
+                warnings: Vec::new(),
+                live: true,
+            };
+            let mut rings = Vec::new();
+            for Opened { ring, interface, granted, warnings, link } in opened {
+                if rings.is_empty() {
+                    all.words = granted_words(&interface, &granted, queues);
+                    all.warnings = warnings;
+                    all.interface = Some(interface);
+                    all.link = Some(link);
+                }
+                rings.push(ring);
+            }
+            all.sources = Sources::Rings(rings);
+            Ok(all)
+        }
+    }
+}
+
+fn granted_words(interface: &InterfaceDef, granted: &Granted, queues: u16) -> String {
+    format!("{} over {queues} queue{}: {granted}", interface.name, if queues == 1 { "" } else { "s" })
+}
+
+/// Runs a capture from the first packet to the report.
+///
+/// # Errors
+/// [`StartError`] if it could not start. A failure after that is [`Report::failure`].
+pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, StartError> {
+    let began_ns = SystemClock.now_ns();
+    let mut warnings = Vec::new();
+    let mut tape = None;
+    if let Some(options) = config.journal {
+        let dir = options.dir.display().to_string();
+        let (journal, recovery) = Journal::open(options)?;
+        warnings.extend(recovery.lines());
+        let (writers, keeper) = journal.start();
+        tape = Some(OpenTape { dir, writers, keeper });
+    }
+    let mut input = open_input(config.input)?;
+    warnings.append(&mut input.warnings);
+    let capacities: Vec<usize> = match &input.sources {
+        Sources::Rings(rings) => rings.iter().map(Ring::lease_count).collect(),
+        Sources::File(_) => vec![FILE_BATCHES],
+    };
+    let queues = capacities.len();
+    let (fused, pairs) = placement::choose(config.layout, queues, &placement::cpus(), &config.cpus);
+    let threads = if fused { queues } else { 2 * queues };
+
+    let limit = Arc::new(CountLimit::new(config.count));
+    let (mut views, mut note_ends, mut workers) = (Vec::new(), Vec::new(), Vec::new());
+    let (dir, mut writers, keeper) = match tape {
+        Some(OpenTape { dir, writers, keeper }) => (Some(dir), writers, Some(keeper)),
+        None => (None, Vec::new(), None),
+    };
+    writers.reverse();
+    for queue in 0..queues {
+        let (recorders, steps) = step_histograms();
+        let (note_end, notes) = ring(NOTES);
+        let view = QueueView {
+            capture: Arc::new(CaptureCounters::default()),
+            worker: Arc::new(WorkerCounters::default()),
+            steps,
+        };
+        workers.push(Worker::new(WorkerParts {
+            queue: u16::try_from(queue).unwrap_or(u16::MAX),
+            clock: SystemClock,
+            judge: Judge::new(&config.judge),
+            writer: writers.pop(),
+            counters: Arc::clone(&view.worker),
+            steps: recorders,
+            notes,
+            limit: Arc::clone(&limit),
+            ladder: Ladder::new(if input.live { config.shed } else { Shed::Nothing }),
+            live: input.live,
+        }));
+        views.push(view);
+        note_ends.push(note_end);
+    }
+    let shared = Shared {
+        signals: Signals { stop: AtomicBool::new(false), spin: config.spin },
+        limit,
+        views,
+        running: AtomicUsize::new(threads),
+        start: Barrier::new(threads + 1),
+        refused: Mutex::new(Vec::new()),
+        fifo: config.fifo,
+    };
+    let handle = keeper.as_ref().map(Keeper::handle);
+    let phc = input.link.as_ref().and_then(LinkWatch::phc);
+    let nic_before = input.link.as_ref().map_or(0, LinkWatch::nic_dropped);
+    let mut control = Control {
+        notes: note_ends,
+        views: &shared.views,
+        signals: &shared.signals,
+        keeper: handle.clone(),
+        link: input.link,
+        phc,
+        duration: config.duration,
+        stop_bytes: config.stop_bytes,
+        count: &shared.limit,
+        warnings,
+    };
+    let keeper_stop = AtomicBool::new(false);
+    let mut report = Report { version: config.version, source: input.words, began_ns, ..Report::default() };
+
+    std::thread::scope(|scope| {
+        let keeper_thread = keeper.map(|keeper| scope.spawn(|| keeper.run(&keeper_stop)));
+        if let Some(interface) = &input.interface {
+            // Waits for the keeper's first segment, so that the first packet finds it ready.
+            for worker in &mut workers {
+                worker.interface(interface);
+            }
+        }
+        let places = pairs.iter().map(|pair| (fused, *pair)).zip(capacities);
+        let mut chains = Vec::new();
+        match &mut input.sources {
+            Sources::File(source) => {
+                for ((queue, worker), (place, capacity)) in workers.drain(..).enumerate().zip(places) {
+                    chains.push(start_queue(scope, &shared, queue, &mut **source, worker, place, capacity));
+                    break;
+                }
+            }
+            Sources::Rings(rings) => {
+                let chain = rings.iter_mut().zip(workers.drain(..)).enumerate().zip(places);
+                for ((queue, (ring, worker)), (place, capacity)) in chain {
+                    chains.push(match ring {
+                        Ring::V2(r) => start_queue(scope, &shared, queue, r.source(), worker, place, capacity),
+                        Ring::V3(r) => start_queue(scope, &shared, queue, r.source(), worker, place, capacity),
+                    });
+                }
+            }
+        }
+        let (_quiet, refused) = Quiet::ask(config.dma_latency_us, config.lock_memory);
+        control.warnings.extend(refused);
+        shared.start.wait();
+        if let Ok(mut refused) = shared.refused.lock() {
+            control.warnings.append(&mut refused);
+        }
+        control.event(hooks, EventKind::START, 0, format!("capture began on {}", report.source));
+        hooks.ready(&report.source);
+
+        let data_done = || shared.running.load(Acquire) == 0;
+        let ended = control.run(hooks, &data_done);
+        control.event(hooks, EventKind::STOP, 0, format!("capture ends: {}", ended.name()));
+        control.drain(hooks, &data_done);
+        report.ended = ended.name().to_owned();
+
+        let nic_dropped = control.link.as_ref().map_or(0, LinkWatch::nic_dropped).saturating_sub(nic_before);
+        for (queue, chain) in chains.into_iter().enumerate() {
+            let QueueEnd { worker, result } = chain.join();
+            if let Err(error) = result {
+                report.failure.get_or_insert(error.to_string());
+            }
+            let capture = &shared.views[queue].capture;
+            let judge = worker.finish(capture.received.get(), capture.ring_dropped.get(), nic_dropped);
+            report.feeds.extend(judge.feeds());
+        }
+        keeper_stop.store(true, Release);
+        if let Some(thread) = keeper_thread {
+            let kept = joined(thread);
+            control.hear_keeper(hooks);
+            report.journal = Some(journal_part(dir.unwrap_or_default(), &kept, &shared.views));
+            if let Some(failure) = kept.failure {
+                report.failure.get_or_insert(failure);
+            }
+        }
+        report.ended_ns = SystemClock.now_ns();
+        report::add_counts(&mut report, &shared.views, nic_dropped, handle.is_some());
+    });
+    report.warnings = std::mem::take(&mut control.warnings);
+    report.warnings.extend(afterthoughts(&report, &control));
+    let snapshots = report::snapshots(&shared.views);
+    report.latencies = report::latency_rows(&snapshots);
+    Ok(Finished { report, snapshots })
+}
+
+/// A journal that is open and not yet running.
+struct OpenTape {
+    dir: String,
+    writers: Vec<Writer>,
+    keeper: Keeper,
+}
+
+/// Batches of a file on their way between its threads.
+const FILE_BATCHES: usize = 2;
+/// Notes on their way from the control thread to a worker.
+const NOTES: usize = 256;
+
+fn journal_part(dir: String, kept: &KeeperReport, views: &[QueueView]) -> JournalPart {
+    JournalPart {
+        dir,
+        segments_sealed: kept.segments_sealed,
+        bytes: kept.bytes_sealed,
+        head: kept.head.clone(),
+        longest_sync_ns: kept.longest_sync_ns,
+        stalls: views.iter().map(|v| v.worker.stalls.get()).sum(),
+        stalled_ns: views.iter().map(|v| v.worker.stalled_ns.get()).sum(),
+    }
+}
+
+/// What the counts say that an operator should know, with the mend.
+fn afterthoughts(report: &Report, control: &Control<'_>) -> Vec<String> {
+    let mut words = Vec::new();
+    let name = control.link.as_ref().map_or("INTERFACE", LinkWatch::interface);
+    if report.packets.gso > 0 {
+        words.push(format!(
+            "{} packets are several datagrams merged by the kernel: sequence checks cannot see the seams; \
+             switch it off with `ethtool -K {name} gro off lro off`",
+            report.packets.gso
+        ));
+    }
+    if report.stamps.len() > 1 && control.link.is_some() {
+        words.push(
+            "packets were stamped by more than one clock; histograms are kept apart, compare no times across them"
+                .to_owned(),
+        );
+    }
+    words
+}

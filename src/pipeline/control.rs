@@ -1,0 +1,271 @@
+//! The control thread while a capture runs: commands, the clocks once a second,
+//! the link, the keeper's words, the status line. It never touches a packet.
+
+use super::counters::Step;
+use super::queue::Signals;
+use super::report::{QueueView, snapshots};
+use super::{Command, Hooks};
+use crate::capture::af_packet::{LinkEvent, LinkWatch};
+use crate::clock::{Clock, ClockReading, SystemClock, read_together};
+use crate::journal::keeper::KeeperHandle;
+use crate::journal::{Event, EventKind, Note};
+use crate::packet::LossPlace;
+use crate::ring::Producer;
+use crate::sys::phc::Phc;
+use crate::time::delta_ns;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// How often commands are looked at.
+const TICK: Duration = Duration::from_millis(20);
+const LINK_NS: u64 = 200_000_000;
+const SECOND_NS: u64 = 1_000_000_000;
+/// More than NTP may slew in a second (500 ppm), with room for a slow reading: a step.
+const STEP_NS: i64 = 2_000_000;
+
+/// Why a capture ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The source gave nothing more: end of file, or it failed.
+    Source,
+    /// A signal or command.
+    Asked,
+    /// `--count`.
+    Count,
+    /// `--duration`.
+    Duration,
+    /// `-a filesize`.
+    Bytes,
+}
+
+impl Ended {
+    /// In words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "the source ended",
+            Self::Asked => "asked to stop",
+            Self::Count => "the count was reached",
+            Self::Duration => "the time was up",
+            Self::Bytes => "the size was reached",
+        }
+    }
+}
+
+/// The counts of a moment, for the status line and SIGUSR1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Since the capture began, ns.
+    pub running_ns: u64,
+    /// Packets read by workers.
+    pub seen: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Packets in the last second.
+    pub packets_per_s: u64,
+    /// Rejected by validation.
+    pub rejected: u64,
+    /// Lost, all places of this host.
+    pub lost: u64,
+    /// Median and 99th percentile from stamp to journal, ns, if live.
+    pub stamp_to_journal_ns: Option<(u64, u64)>,
+    /// Level of the degradation ladder, the deepest of the queues.
+    pub ladder: u64,
+}
+
+/// What the control thread looks after.
+#[derive(Debug)]
+pub struct Control<'a> {
+    /// One a queue.
+    pub notes: Vec<Producer<Note>>,
+    /// One a queue.
+    pub views: &'a [QueueView],
+    /// Shared with the data threads.
+    pub signals: &'a Signals,
+    /// The journal's keeper, if there is a journal.
+    pub keeper: Option<KeeperHandle>,
+    /// The interface, if live.
+    pub link: Option<LinkWatch>,
+    /// The NIC's clock, if it has one.
+    pub phc: Option<Phc>,
+    /// `--duration`.
+    pub duration: Option<Duration>,
+    /// End after so many captured bytes.
+    pub stop_bytes: Option<u64>,
+    /// `--count` was reached.
+    pub count: &'a super::worker::CountLimit,
+    /// Things an operator should know, in order.
+    pub warnings: Vec<String>,
+}
+
+impl Control<'_> {
+    /// Runs until the capture should end or `data_done` says that it has ended by itself.
+    pub fn run(&mut self, hooks: &mut dyn Hooks, data_done: &dyn Fn() -> bool) -> Ended {
+        let clock = SystemClock;
+        let began_ns = clock.monotonic_ns();
+        let (mut next_second_ns, mut next_link_ns) = (began_ns, began_ns);
+        let mut last_reading: Option<ClockReading> = None;
+        let mut last_seen = 0;
+        loop {
+            if data_done() {
+                // A reached count stops the data threads' intake through `stop`, so look at it first.
+                return if self.count.reached() { Ended::Count } else { Ended::Source };
+            }
+            let now_ns = clock.monotonic_ns();
+            if let Some(ended) = self.commands(hooks, now_ns - began_ns) {
+                return ended;
+            }
+            if now_ns >= next_link_ns {
+                next_link_ns = now_ns + LINK_NS;
+                self.look_at_link(hooks);
+                self.hear_keeper(hooks);
+            }
+            if now_ns >= next_second_ns {
+                next_second_ns += SECOND_NS;
+                last_reading = Some(self.read_clocks(hooks, last_reading));
+                let mut status = self.status(now_ns - began_ns);
+                status.packets_per_s = status.seen - last_seen;
+                last_seen = status.seen;
+                hooks.status(&status);
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
+    /// Waits for the data threads to drain, still serving what must not wait.
+    pub fn drain(&mut self, hooks: &mut dyn Hooks, data_done: &dyn Fn() -> bool) {
+        self.signals.stop.store(true, Relaxed);
+        while !data_done() {
+            self.hear_keeper(hooks);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn commands(&mut self, hooks: &mut dyn Hooks, running_ns: u64) -> Option<Ended> {
+        while let Some(command) = hooks.command() {
+            match command {
+                Command::Stop => return Some(Ended::Asked),
+                Command::Counts => {
+                    let status = self.status(running_ns);
+                    hooks.counts(&status);
+                }
+                Command::Sync => {
+                    if let Some(keeper) = &self.keeper {
+                        keeper.sync_now();
+                    }
+                }
+                Command::Rotate => {
+                    if let Some(keeper) = &self.keeper {
+                        keeper.rotate();
+                    }
+                }
+            }
+        }
+        if self.count.reached() {
+            return Some(Ended::Count);
+        }
+        let bytes = || self.views.iter().map(|v| v.worker.seen_bytes.get()).sum::<u64>();
+        if self.stop_bytes.is_some_and(|limit| bytes() >= limit) {
+            return Some(Ended::Bytes);
+        }
+        let limit = self.duration?;
+        (u128::from(running_ns) >= limit.as_nanos()).then_some(Ended::Duration)
+    }
+
+    /// Puts `note` on every queue's tape. A full ring means that a worker is far behind: then it is dropped.
+    pub fn tell(&mut self, note: &Note) {
+        for notes in &mut self.notes {
+            let _ = notes.push(note.clone());
+        }
+    }
+
+    /// An event on tape and in the log; warnings are repeated in the report.
+    pub fn event(&mut self, hooks: &mut dyn Hooks, kind: EventKind, value: i64, text: String) {
+        hooks.log(&text);
+        if kind != EventKind::START && kind != EventKind::STOP {
+            self.warnings.push(text.clone());
+        }
+        self.tell(&Note::Event(Event { at_ns: SystemClock.now_ns(), kind, value, text }));
+    }
+
+    fn look_at_link(&mut self, hooks: &mut dyn Hooks) {
+        let Some(event) = self.link.as_mut().and_then(LinkWatch::check) else { return };
+        let kind = match event {
+            LinkEvent::Up { .. } => EventKind::LINK_UP,
+            LinkEvent::Down | LinkEvent::Gone => EventKind::LINK_DOWN,
+        };
+        let name = self.link.as_ref().map(|l| l.interface().to_owned()).unwrap_or_default();
+        let text = match event {
+            LinkEvent::Up { ifindex } => format!("{name}: link is up (interface index {ifindex})"),
+            LinkEvent::Down => format!("{name}: link is down; the capture waits for it"),
+            LinkEvent::Gone => format!("{name}: the interface is gone; the capture waits for it to come back"),
+        };
+        self.event(hooks, kind, 0, text);
+    }
+
+    /// Passes on what the keeper has to say.
+    pub fn hear_keeper(&mut self, hooks: &mut dyn Hooks) {
+        let Some(keeper) = &self.keeper else { return };
+        let events: Vec<_> = std::iter::from_fn(|| keeper.next_event()).collect();
+        for event in events {
+            self.event(hooks, event.kind, event.value, event.text);
+        }
+    }
+
+    fn read_clocks(&mut self, hooks: &mut dyn Hooks, last: Option<ClockReading>) -> ClockReading {
+        let reading = read_together(self.phc.as_ref());
+        self.tell(&Note::Clock(reading));
+        if let Some(step_ns) = last.and_then(|last| step_between(&last, &reading)) {
+            let text = format!(
+                "CLOCK_REALTIME was stepped by {step_ns} ns; stamps before and after are on different scales"
+            );
+            self.event(hooks, EventKind::CLOCK_STEP, step_ns, text);
+        }
+        reading
+    }
+
+    fn status(&self, running_ns: u64) -> Status {
+        let mut status = Status { running_ns, ..Status::default() };
+        for view in self.views {
+            status.seen += view.worker.seen.get();
+            status.bytes += view.worker.seen_bytes.get();
+            status.lost += LossPlace::ALL.iter().map(|p| view.worker.lost_at(*p)).sum::<u64>();
+            status.ladder = status.ladder.max(view.worker.ladder_level.get());
+            let judged: u64 = view.worker.verdicts.iter().skip(2).map(crate::metrics::Counter::get).sum();
+            status.rejected += judged;
+        }
+        let journal = snapshots(self.views)
+            .into_iter()
+            .filter(|(step, ..)| *step == Step::StampToJournal)
+            .max_by_key(|(.., s)| s.count());
+        status.stamp_to_journal_ns = journal.map(|(.., s)| (s.quantile_ns(0.5), s.quantile_ns(0.99)));
+        status
+    }
+}
+
+/// By how much `CLOCK_REALTIME` moved against `CLOCK_MONOTONIC_RAW`, if more than slewing explains.
+fn step_between(before: &ClockReading, after: &ClockReading) -> Option<i64> {
+    let real_ns = delta_ns(after.realtime_ns, before.realtime_ns);
+    let raw_ns = delta_ns(after.monotonic_raw_ns, before.monotonic_raw_ns);
+    let step_ns = real_ns.saturating_sub(raw_ns);
+    let doubt_ns = i64::from(before.uncertainty_ns) + i64::from(after.uncertainty_ns) + raw_ns / 2000;
+    (step_ns.saturating_abs() > STEP_NS.saturating_add(doubt_ns)).then_some(step_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(realtime_ns: u64, monotonic_raw_ns: u64) -> ClockReading {
+        ClockReading { realtime_ns, monotonic_raw_ns, uncertainty_ns: 100, ..ClockReading::default() }
+    }
+
+    #[test]
+    fn a_step_is_noticed_and_slewing_is_not() {
+        let before = reading(1_000_000_000_000, 5_000_000_000);
+        assert_eq!(step_between(&before, &reading(1_001_000_500_000, 6_000_000_000)), None);
+        let stepped = reading(1_001_100_000_000, 6_000_000_000);
+        assert_eq!(step_between(&before, &stepped), Some(100_000_000));
+        let back = reading(964_000_000_000, 6_000_000_000);
+        assert_eq!(step_between(&before, &back), Some(-37_000_000_000));
+    }
+}
