@@ -211,39 +211,33 @@ fn ipv4_port() -> Block {
 }
 
 fn ipv6(groups: &BTreeMap<Vec<u32>, Wanted>) -> Block {
-    let mut out = vec![Insn::new(op::LD_B_IND, V6_NEXT_HEADER)];
-    let port = any_port(groups);
-    let udp = if port { ipv6_port() } else { Block::new() };
-    let unknown = if port {
-        vec![Insn::new(op::LD_IMM, PORT_UNKNOWN), Insn::new(op::ST, PORT_WORD)]
-    } else {
-        Block::new()
-    };
-    // if extension { unknown } else if udp { port } else { drop }
-    let distance = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
-    let mut otherwise = when_equal(UDP, {
-        let mut block = udp;
-        block.push(Insn::new(op::JMP_JA, 1));
-        block
-    });
-    otherwise.push(DROP);
-    let mut extension = unknown;
-    extension.push(Insn::new(op::JMP_JA, distance(otherwise.len())));
-    out.extend(when_one_of(&V6_EXTENSIONS, &extension));
-    out.extend(otherwise);
+    let mut out = Block::new();
+    let mut udp = Block::new();
+    if any_port(groups) {
+        // First of all, because the kernel's check lets what is unknown about scratch words fall through
+        // the `ret` below.
+        out.extend([Insn::new(op::LD_IMM, PORT_UNKNOWN), Insn::new(op::ST, PORT_WORD)]);
+        udp = ipv6_port();
+    }
+    out.push(Insn::new(op::LD_B_IND, V6_NEXT_HEADER));
+    // Extension headers jump over all of this; what is neither they nor UDP is dropped.
+    udp.push(Insn::new(op::JMP_JA, 1));
+    let mut no_extension = when_equal(UDP, udp);
+    no_extension.push(DROP);
+    let past = u32::try_from(no_extension.len()).unwrap_or(u32::MAX);
+    out.extend(when_one_of(&V6_EXTENSIONS, &[Insn::new(op::JMP_JA, past)]));
+    out.extend(no_extension);
     out.extend(by_destination(groups, V6_DESTINATION, V6_SOURCE));
     out
 }
 
-/// Stores the destination port of an IPv6 packet without extension headers.
+/// Stores the destination port of an IPv6 packet without extension headers, if it is there.
 fn ipv6_port() -> Block {
     vec![
         // Does not wrap: the next-header byte was there.
         Insn::new(op::LD_LEN, 0),
         Insn::new(op::ALU | op::SUB | op::X, 0),
-        Insn::jump(op::JMP | op::JGE, V6_PAYLOAD + 4, 2, 0),
-        Insn::new(op::LD_IMM, PORT_UNKNOWN),
-        Insn::new(op::JMP_JA, 1),
+        Insn::jump(op::JMP | op::JGE, V6_PAYLOAD + 4, 0, 2),
         Insn::new(op::LD_H_IND, V6_PAYLOAD + 2),
         Insn::new(op::ST, PORT_WORD),
     ]
