@@ -1,0 +1,1 @@
+//! Walks the blocks of a pcapng file that lies in memory.
