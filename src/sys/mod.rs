@@ -9,3 +9,4 @@ pub mod clock;
 pub mod sched;
 pub mod libpcap;
 pub mod socket_filter;
+pub mod readable;
