@@ -1,1 +1,7 @@
-//! stub
+//! The laboratory: a network of one's own, and traffic whose every byte and fault is known.
+//!
+//! For `wiretape demo`, the hidden `wiretape gen`, tests and benchmarks; a capture never
+//! needs it. Everything is deterministic from a seed; what was sent is counted exactly.
+
+pub mod net;
+pub mod send;

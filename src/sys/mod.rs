@@ -6,3 +6,7 @@
 #![allow(unsafe_code, reason = "the one home of unsafe; tests/architecture.rs keeps it so")]
 
 pub mod clock;
+pub mod netns;
+pub mod pace;
+pub mod raw_send;
+pub mod rtnetlink;
