@@ -121,3 +121,77 @@ fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: libc::c_ulong) -> Res
     let rc = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, std::ptr::null()) };
     Errno::result(rc).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::rtnetlink::Rtnetlink;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, Uid, fork, setgroups, setresgid, setresuid};
+
+    /// Runs `body` in a forked, and so single-threaded, child; answers its exit code.
+    fn in_child(body: impl FnOnce() -> i32) -> i32 {
+        // SAFETY: the child runs `body` and ends by _exit, without unwinding into the test harness
+        // and without its exit handlers; glibc lets a forked child allocate.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(99);
+                // SAFETY: ends the child at once.
+                unsafe { libc::_exit(code) }
+            }
+            ForkResult::Parent { child } => match waitpid(child, None).unwrap() {
+                WaitStatus::Exited(_, code) => code,
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+
+    fn become_nobody() {
+        if Uid::effective().is_root() {
+            let nobody = 65534;
+            setgroups(&[]).unwrap();
+            setresgid(nobody.into(), nobody.into(), nobody.into()).unwrap();
+            setresuid(nobody.into(), nobody.into(), nobody.into()).unwrap();
+            // A change of identity hides /proc/self from its new owner, which a program that was
+            // started unprivileged does not meet.
+            // SAFETY: takes plain numbers and touches no memory.
+            unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };
+        }
+    }
+
+    #[test]
+    fn an_unprivileged_process_gets_a_network_or_is_told_which_knob_forbids_it() {
+        let code = in_child(|| {
+            become_nobody();
+            match enter() {
+                Ok(entered) => {
+                    assert!(entered.by_user_namespace);
+                    assert!(Uid::effective().is_root(), "root in here");
+                    let mut netlink = Rtnetlink::open().unwrap();
+                    netlink.create_veth("na", "nb", 1500).unwrap();
+                    crate::sys::raw_send::RawSender::open("na", false).unwrap();
+                    i32::from(entered.own_sysfs)
+                }
+                Err(error) => {
+                    eprintln!("{error}");
+                    assert!(error.to_string().contains("sudo"), "{error}");
+                    2
+                }
+            }
+        });
+        eprintln!(
+            "unprivileged: {}",
+            ["entered", "entered, own sysfs", "refused"][usize::try_from(code).unwrap()]
+        );
+    }
+
+    #[test]
+    fn an_unprivileged_process_with_threads_is_told_to_ask_earlier() {
+        let code = in_child(|| {
+            become_nobody();
+            let answer = std::thread::scope(|scope| scope.spawn(enter).join().unwrap());
+            i32::from(!matches!(answer, Err(NetnsError::Threads)))
+        });
+        assert_eq!(code, 0);
+    }
+}
