@@ -3,5 +3,8 @@
 //! For `wiretape demo`, the hidden `wiretape gen`, tests and benchmarks; a capture never
 //! needs it. Everything is deterministic from a seed; what was sent is counted exactly.
 
+pub mod frame;
 pub mod net;
+pub mod plain;
+pub mod random;
 pub mod send;
