@@ -3,7 +3,10 @@
 //! For `wiretape demo`, the hidden `wiretape gen`, tests and benchmarks; a capture never
 //! needs it. Everything is deterministic from a seed; what was sent is counted exactly.
 
+pub mod answers;
 pub mod frame;
+pub mod generate;
+pub mod market;
 pub mod net;
 pub mod plain;
 pub mod random;
