@@ -5,9 +5,12 @@
 
 pub mod answers;
 pub mod frame;
+pub mod r#gen;
 pub mod generate;
 pub mod market;
 pub mod net;
+pub mod pcap_file;
 pub mod plain;
+pub mod plan;
 pub mod random;
 pub mod send;
