@@ -1,1 +1,16 @@
-//! stub
+//! The laboratory: a network of one's own, and traffic whose every byte and fault is known.
+//!
+//! For `wiretape demo`, the hidden `wiretape gen`, tests and benchmarks; a capture never
+//! needs it. Everything is deterministic from a seed; what was sent is counted exactly.
+
+pub mod answers;
+pub mod frame;
+pub mod r#gen;
+pub mod generate;
+pub mod market;
+pub mod net;
+pub mod pcap_file;
+pub mod plain;
+pub mod plan;
+pub mod random;
+pub mod send;

@@ -10,3 +10,7 @@ pub mod sched;
 pub mod libpcap;
 pub mod socket_filter;
 pub mod readable;
+pub mod netns;
+pub mod pace;
+pub mod raw_send;
+pub mod rtnetlink;
