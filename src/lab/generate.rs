@@ -14,13 +14,9 @@ use super::frame::UdpFrame;
 use super::market::Market;
 use super::plan::{Fault, FeedPlan, PlanError};
 use super::random::SplitMix64;
+use crate::feed::moldudp64::{self, Encoder, Session};
 use crate::packet::Verdict;
 use std::collections::VecDeque;
-
-/// Length of the MoldUDP64 header.
-const MOLD_HEADER_LEN: usize = 20;
-/// Count of a packet that says that the session has ended.
-const END_OF_SESSION: u16 = 0xffff;
 
 /// Makes the frames of a plan, one a call.
 #[derive(Debug)]
@@ -119,7 +115,7 @@ impl FeedGenerator {
                 self.emit(late);
             }
             if self.plan.heartbeat_every != 0 && self.packet.is_multiple_of(self.plan.heartbeat_every) {
-                self.control_frame(0);
+                self.heartbeat();
             }
         }
     }
@@ -132,33 +128,24 @@ impl FeedGenerator {
             _ => u16::try_from(self.random.between(2, u32::from(self.plan.max_messages))).unwrap_or(2),
         };
         let short = (planned == Some(Fault::ItchShort)).then_some(messages / 2);
-        self.mold_header(messages);
-        let mut message = Vec::with_capacity(64);
+        self.payload.clear();
+        let mut packet = Encoder::begin(&mut self.payload, session_bytes(self.session), self.next_sequence);
         for index in 0..messages {
-            message.clear();
             let closing = if last { messages - 1 - index } else { u16::MAX };
-            match closing {
-                0 => self.market.event(b'C', &mut message),
-                1 => self.market.event(b'M', &mut message),
-                _ => self.market.say(&mut message),
-            }
-            if short == Some(index) {
-                message.pop();
-            }
-            let len = u16::try_from(message.len()).unwrap_or(0);
-            self.payload.extend_from_slice(&len.to_be_bytes());
-            self.payload.extend_from_slice(&message);
+            packet.message_with(|out| {
+                match closing {
+                    0 => self.market.event(b'C', out),
+                    1 => self.market.event(b'M', out),
+                    _ => self.market.say(out),
+                }
+                if short == Some(index) {
+                    out.pop();
+                }
+            });
         }
+        packet.finish();
         self.next_sequence += u64::from(messages);
         messages
-    }
-
-    /// Starts the payload with session, next sequence number and count.
-    fn mold_header(&mut self, count: u16) {
-        self.payload.clear();
-        self.payload.extend_from_slice(session_name(self.session).as_bytes());
-        self.payload.extend_from_slice(&self.next_sequence.to_be_bytes());
-        self.payload.extend_from_slice(&count.to_be_bytes());
     }
 
     /// Does a fault to the payload that was just made, and writes it down.
@@ -212,7 +199,7 @@ impl FeedGenerator {
                     payload.pop();
                 });
             }
-            Fault::MoldTruncated => self.damaged_copy(|payload| payload.truncate(MOLD_HEADER_LEN - 7)),
+            Fault::MoldTruncated => self.damaged_copy(|payload| payload.truncate(moldudp64::HEADER_LEN - 7)),
         }
     }
 
@@ -232,22 +219,24 @@ impl FeedGenerator {
         self.emit(frame);
     }
 
-    /// A heartbeat, or the end of the session.
-    fn control_frame(&mut self, count: u16) {
-        self.mold_header(count);
-        if count == 0 {
-            self.answers.heartbeats += 1;
-        } else {
-            self.answers.end_packets += 1;
-        }
+    /// A heartbeat, or the end of the session: the next sequence number without messages.
+    fn control_frame(&mut self, write: fn(&mut Vec<u8>, Session, u64)) {
+        self.payload.clear();
+        write(&mut self.payload, session_bytes(self.session), self.next_sequence);
         let frame = self.frame_of_payload();
         self.emit(frame);
     }
 
+    fn heartbeat(&mut self) {
+        self.answers.heartbeats += 1;
+        self.control_frame(moldudp64::heartbeat);
+    }
+
     fn end(&mut self) {
-        self.control_frame(0);
+        self.heartbeat();
         for _ in 0..self.plan.end_packets {
-            self.control_frame(END_OF_SESSION);
+            self.answers.end_packets += 1;
+            self.control_frame(moldudp64::end_of_session);
         }
         self.ended = true;
     }
@@ -270,9 +259,18 @@ impl FeedGenerator {
     }
 }
 
-/// Ten bytes: a number, right-justified, zero-padded.
+/// Ten digits.
 fn session_name(session: u32) -> String {
     format!("{session:010}")
+}
+
+/// The same on the wire.
+fn session_bytes(session: u32) -> Session {
+    let mut bytes = Session::default();
+    for (byte, digit) in bytes.iter_mut().zip(session_name(session).bytes()) {
+        *byte = digit;
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -2,9 +2,13 @@
 //!
 //! Executions, cancellations, deletions and replacements name orders that are open, and never more
 //! shares than are left; so a book built from the feed stays sound, and any inconsistency that
-//! a decoder finds is a fault that was injected or its own. Times rise. All integers big-endian.
+//! a decoder finds is a fault that was injected or its own. Times rise.
 
 use super::random::SplitMix64;
+use crate::feed::itch50::encode::{
+    AddOrder, AddOrderMpid, Common, Message, OrderCancel, OrderDelete, OrderExecuted, OrderExecutedPrice,
+    OrderReplace, StockDirectory, SystemEvent, Trade,
+};
 
 /// Nanoseconds from midnight to the opening, 09:30.
 const OPENING_NS: u64 = 34_200_000_000_000;
@@ -62,9 +66,8 @@ impl Market {
     }
 
     /// Appends a system event: `b'M'` closes the market, `b'E'` the system, `b'C'` the messages.
-    pub fn event(&mut self, code: u8, out: &mut Vec<u8>) {
-        self.head(b'S', 0, out);
-        out.push(code);
+    pub fn event(&mut self, event: u8, out: &mut Vec<u8>) {
+        SystemEvent { common: self.common(0), event }.encode(out);
     }
 
     fn order_flow(&mut self, out: &mut Vec<u8>) {
@@ -85,105 +88,100 @@ impl Market {
         }
     }
 
-    /// Type, stock locate, tracking number, time.
-    fn head(&mut self, kind: u8, symbol: u16, out: &mut Vec<u8>) {
+    /// What every message begins with; time goes on.
+    fn common(&mut self, locate: u16) -> Common {
         self.time_ns += u64::from(self.random.between(100, 40_000));
-        out.push(kind);
-        out.extend_from_slice(&symbol.to_be_bytes());
-        out.extend_from_slice(&0u16.to_be_bytes());
-        out.extend_from_slice(&self.time_ns.to_be_bytes()[2..]);
+        Common { locate, tracking: 0, timestamp_ns: self.time_ns }
     }
 
     fn directory(&mut self, symbol: u16, out: &mut Vec<u8>) {
-        self.head(b'R', symbol, out);
-        out.extend_from_slice(&stock(symbol));
-        out.extend_from_slice(b"QN");
-        out.extend_from_slice(&100u32.to_be_bytes());
-        out.extend_from_slice(b"NCZ PN 1N");
-        out.extend_from_slice(&0u32.to_be_bytes());
-        out.push(b'N');
+        StockDirectory {
+            common: self.common(symbol),
+            stock: stock(symbol),
+            market_category: b'Q',
+            financial_status: b'N',
+            round_lot: 100,
+            round_lots_only: b'N',
+            classification: b'C',
+            subtype: *b"Z ",
+            authenticity: b'P',
+            short_sale_threshold: b'N',
+            ipo: b' ',
+            luld_tier: b'1',
+            etp: b'N',
+            etp_leverage: 0,
+            inverse: b'N',
+        }
+        .encode(out);
     }
 
     fn add(&mut self, attributed: bool, out: &mut Vec<u8>) {
         let symbol = self.any_symbol();
         self.last_reference += u64::from(self.random.between(1, 4));
-        let order = Order {
-            reference: self.last_reference,
-            symbol,
-            shares: self.random.between(1, 50) * 100,
-            price: self.price(symbol),
-        };
-        self.head(if attributed { b'F' } else { b'A' }, symbol, out);
-        out.extend_from_slice(&order.reference.to_be_bytes());
-        out.push(if order.reference.is_multiple_of(2) { b'B' } else { b'S' });
-        out.extend_from_slice(&order.shares.to_be_bytes());
-        out.extend_from_slice(&stock(symbol));
-        out.extend_from_slice(&order.price.to_be_bytes());
+        let Order { reference: order, shares, price, .. } = *self.open(self.last_reference, symbol);
+        let (side, stock) = (side(order), stock(symbol));
+        let common = self.common(symbol);
         if attributed {
-            out.extend_from_slice(b"WTAP");
+            AddOrderMpid { common, order, side, shares, stock, price, mpid: *b"WTAP" }.encode(out);
+        } else {
+            AddOrder { common, order, side, shares, stock, price }.encode(out);
         }
-        self.open.push(order);
     }
 
     fn execute(&mut self, at: usize, with_price: bool, out: &mut Vec<u8>) {
         let shares = self.random.between(1, self.open[at].shares);
-        let order = self.take(at, shares);
+        let Order { reference: order, symbol, price, .. } = self.take(at, shares);
         self.last_match += 1;
-        self.head(if with_price { b'C' } else { b'E' }, order.symbol, out);
-        out.extend_from_slice(&order.reference.to_be_bytes());
-        out.extend_from_slice(&shares.to_be_bytes());
-        out.extend_from_slice(&self.last_match.to_be_bytes());
+        let (common, match_number) = (self.common(symbol), self.last_match);
         if with_price {
-            out.push(b'Y');
-            out.extend_from_slice(&order.price.to_be_bytes());
+            OrderExecutedPrice { common, order, shares, match_number, printable: b'Y', price }.encode(out);
+        } else {
+            OrderExecuted { common, order, shares, match_number }.encode(out);
         }
     }
 
     /// Takes part of an order away; at least one share stays.
     fn cancel(&mut self, at: usize, out: &mut Vec<u8>) {
         let shares = self.random.between(1, self.open[at].shares - 1);
-        let order = self.take(at, shares);
-        self.head(b'X', order.symbol, out);
-        out.extend_from_slice(&order.reference.to_be_bytes());
-        out.extend_from_slice(&shares.to_be_bytes());
+        let Order { reference: order, symbol, .. } = self.take(at, shares);
+        OrderCancel { common: self.common(symbol), order, shares }.encode(out);
     }
 
     fn delete(&mut self, at: usize, out: &mut Vec<u8>) {
-        let order = self.open.swap_remove(at);
-        self.head(b'D', order.symbol, out);
-        out.extend_from_slice(&order.reference.to_be_bytes());
+        let Order { reference: order, symbol, .. } = self.open.swap_remove(at);
+        OrderDelete { common: self.common(symbol), order }.encode(out);
     }
 
     fn replace(&mut self, at: usize, out: &mut Vec<u8>) {
-        let old = self.open[at].reference;
+        let Order { reference: old_order, symbol, .. } = self.open.swap_remove(at);
         // The side is inherited, and ours follows from the reference being odd or even.
-        self.last_reference += if (self.last_reference + old).is_multiple_of(2) { 2 } else { 1 };
-        let symbol = self.open[at].symbol;
-        let new = Order {
-            reference: self.last_reference,
-            symbol,
-            shares: self.random.between(1, 50) * 100,
-            price: self.price(symbol),
-        };
-        self.open[at] = new;
-        self.head(b'U', symbol, out);
-        out.extend_from_slice(&old.to_be_bytes());
-        out.extend_from_slice(&new.reference.to_be_bytes());
-        out.extend_from_slice(&new.shares.to_be_bytes());
-        out.extend_from_slice(&new.price.to_be_bytes());
+        self.last_reference += if side(self.last_reference) == side(old_order) { 2 } else { 1 };
+        let Order { reference: new_order, shares, price, .. } = *self.open(self.last_reference, symbol);
+        OrderReplace { common: self.common(symbol), old_order, new_order, shares, price }.encode(out);
     }
 
     /// A trade against an order that was never displayed.
     fn trade(&mut self, out: &mut Vec<u8>) {
         let symbol = self.any_symbol();
         self.last_match += 1;
-        self.head(b'P', symbol, out);
-        out.extend_from_slice(&0u64.to_be_bytes());
-        out.push(b'B');
-        out.extend_from_slice(&(self.random.between(1, 20) * 100).to_be_bytes());
-        out.extend_from_slice(&stock(symbol));
-        out.extend_from_slice(&self.price(symbol).to_be_bytes());
-        out.extend_from_slice(&self.last_match.to_be_bytes());
+        Trade {
+            common: self.common(symbol),
+            order: 0,
+            side: b'B',
+            shares: self.random.between(1, 20) * 100,
+            stock: stock(symbol),
+            price: self.price(symbol),
+            match_number: self.last_match,
+        }
+        .encode(out);
+    }
+
+    /// Puts a new order on the table.
+    fn open(&mut self, reference: u64, symbol: u16) -> &Order {
+        let shares = self.random.between(1, 50) * 100;
+        let price = self.price(symbol);
+        self.open.push(Order { reference, symbol, shares, price });
+        &self.open[self.open.len() - 1]
     }
 
     /// Takes shares off an order, and the order off the table when none is left; answers it as it was.
@@ -205,6 +203,11 @@ impl Market {
     fn price(&mut self, symbol: u16) -> u32 {
         100_0000 + u32::from(symbol % 900) * 1_0000 + self.random.between(0, 200) * 100
     }
+}
+
+/// Even references buy, odd ones sell.
+fn side(reference: u64) -> u8 {
+    if reference.is_multiple_of(2) { b'B' } else { b'S' }
 }
 
 /// `WT00001 `, …

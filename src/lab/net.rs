@@ -8,8 +8,15 @@
 //! raw socket carry the checksums that their maker wrote and are never merged on veth unless
 //! GRO is switched on, which is not the default.
 
+use crate::clock::{Clock, SystemClock};
 use crate::sys::netns::{self, Entered, NetnsError};
+use crate::sys::pace::sleep_until_monotonic_ns;
 use crate::sys::rtnetlink::{LinkCounts, LinkError, Rtnetlink};
+
+/// Longest wait for the pair to come up; it takes a millisecond or so.
+const READY_WITHIN_NS: u64 = 5_000_000_000;
+/// How often to look.
+const LOOK_EVERY_NS: u64 = 500_000;
 
 /// Why there is no laboratory.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +27,9 @@ pub enum LabError {
     /// No interfaces in it.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// They do not come up.
+    #[error("the veth pair {}, {} did not come up within {} ms", Lab::SENDER, Lab::RECEIVER, READY_WITHIN_NS / 1_000_000)]
+    NotReady,
 }
 
 /// A namespace entered, and the veth pair in it.
@@ -53,7 +63,21 @@ impl Lab {
         for end in [Self::SENDER, Self::RECEIVER] {
             netlink.set_up(end, true)?;
         }
-        Ok(Self { netlink, entered })
+        let mut lab = Self { netlink, entered };
+        lab.wait_until_ready()?;
+        Ok(lab)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), LabError> {
+        let end_ns = SystemClock.monotonic_ns() + READY_WITHIN_NS;
+        while !(self.netlink.link(Self::SENDER)?.sends && self.netlink.link(Self::RECEIVER)?.sends) {
+            let now_ns = SystemClock.monotonic_ns();
+            if now_ns >= end_ns {
+                return Err(LabError::NotReady);
+            }
+            sleep_until_monotonic_ns(now_ns + LOOK_EVERY_NS);
+        }
+        Ok(())
     }
 
     /// How the namespace was entered.

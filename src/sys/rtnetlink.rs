@@ -28,6 +28,7 @@ const CREATE_EXCLUSIVE: u16 = 0x400 | 0x200;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_QDISC: u16 = 6;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_STATS64: u16 = 23;
 const IFLA_AF_SPEC: u16 = 26;
@@ -119,6 +120,9 @@ pub struct LinkFacts {
     pub up: bool,
     /// Up, and the other end is there too.
     pub carrier: bool,
+    /// Up, with carrier, and its sending queue is in place. Carrier comes a moment earlier, and a frame sent in
+    /// between is lost though the kernel accepted it.
+    pub sends: bool,
     /// Hardware address, for those that have one of six bytes.
     pub mac: Option<[u8; 6]>,
     /// What it counted since it was made.
@@ -370,6 +374,8 @@ fn link_facts(body: &[u8]) -> Option<LinkFacts> {
     for (kind, value) in message::attributes(body.get(HEADER_LEN..)?) {
         match kind {
             IFLA_MTU => facts.mtu = message::u32_at(value, 0)?,
+            // "noop" throws everything away; the kernel puts it in until the queue is ready.
+            IFLA_QDISC => facts.sends = facts.up && facts.carrier && !value.starts_with(b"noop\0"),
             IFLA_ADDRESS => facts.mac = value.try_into().ok(),
             IFLA_STATS64 => {
                 facts.counts = LinkCounts {
