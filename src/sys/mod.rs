@@ -6,3 +6,4 @@
 #![allow(unsafe_code, reason = "the one home of unsafe; tests/architecture.rs keeps it so")]
 
 pub mod clock;
+pub mod map_read;
