@@ -5,6 +5,8 @@
 //! validates or why. The format is described in `docs/journal-format.md`.
 
 pub mod format;
+pub mod index;
+pub mod reader;
 
 use crate::clock::ClockReading;
 use crate::packet::Loss;
