@@ -5,6 +5,7 @@
 //! validates or why. The format is described in `docs/journal-format.md`.
 
 pub mod format;
+pub mod manifest;
 
 use crate::clock::ClockReading;
 use crate::packet::Loss;

@@ -6,3 +6,6 @@
 #![allow(unsafe_code, reason = "the one home of unsafe; tests/architecture.rs keeps it so")]
 
 pub mod clock;
+pub mod fs;
+pub mod random;
+pub mod segment_map;
