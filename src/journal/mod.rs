@@ -6,7 +6,9 @@
 
 pub mod format;
 pub mod index;
+pub mod manifest;
 pub mod reader;
+pub mod verify;
 
 use crate::clock::ClockReading;
 use crate::packet::Loss;

@@ -7,3 +7,6 @@
 
 pub mod clock;
 pub mod map_read;
+pub mod fs;
+pub mod random;
+pub mod segment_map;
