@@ -4,6 +4,12 @@
 //! deletes; any number of readers follow without locks. Knows nothing of who
 //! validates or why. The format is described in `docs/journal-format.md`.
 
+pub mod format;
+pub mod index;
+pub mod manifest;
+pub mod reader;
+pub mod verify;
+
 use crate::clock::ClockReading;
 use crate::packet::Loss;
 

@@ -14,3 +14,7 @@ pub mod netns;
 pub mod pace;
 pub mod raw_send;
 pub mod rtnetlink;
+pub mod map_read;
+pub mod fs;
+pub mod random;
+pub mod segment_map;
