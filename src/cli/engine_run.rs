@@ -3,14 +3,15 @@
 //! Data goes to standard output (`--json`, `-d`, `-D`), everything else to standard error.
 
 use super::common::{Exit, Terminals, complain};
+use super::fingerprint;
 use super::engine::{
     self, CaptureArgs, Checked, Command, ConfigAction, DemoArgs, DirectionArg, Engine, FanoutArg, FilterWords, GenArgs,
     Input, ModeArg, OnFullArg, StampArg,
 };
 use crate::capture::af_packet::{self, Direction, Fanout, HwStamp, Mode, RingOptions};
-use crate::capture::file::FileOptions;
+use crate::capture::file::{FileFilter, FileOptions, FileSource};
 use crate::config::Config;
-use crate::filter::{GroupPort, Program, for_groups};
+use crate::filter::{GroupPort, Insn, Program, for_groups};
 use crate::journal::{Fingerprint, JournalOptions, OnFull};
 use crate::packet::LinkType;
 use crate::pipeline::control::Status;
@@ -88,8 +89,8 @@ fn capture(args: &CaptureArgs) -> Result<Exit, Failed> {
     }
     if args.list_stamps {
         let name = args.interface.as_deref().ok_or_else(|| Failed::Usage("-J needs -i INTERFACE".to_owned()))?;
-        let types = af_packet::stamp_types(name).map_err(|e| Failed::Failure(e.to_string()))?;
-        let lines: String = types.iter().map(|t| format!("  {t}\n")).collect();
+        let sources = af_packet::stamp_sources(name).map_err(|e| Failed::Failure(e.to_string()))?;
+        let lines: String = sources.iter().map(|s| format!("  {} ({})\n", s.name, s.description)).collect();
         return to_stdout(&format!("Time stamp types for {name} (use option -j to set):\n{lines}")).map(|()| Exit::Done);
     }
     let checked = engine::check(args).map_err(Failed::Usage)?;
@@ -129,19 +130,20 @@ fn conclude(args: &CaptureArgs, finished: &Finished) -> Result<Exit, Failed> {
 /// Checked words become a decided capture.
 fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> {
     let feeds = checked.config.as_ref().map(feed_configs).unwrap_or_default();
-    let (input, hardware, host) = match &checked.input {
+    let judge = JudgeConfig { feeds, recognise: !args.no_recognise, max_streams: MAX_STREAMS };
+    let (input, host) = match &checked.input {
         Input::Interface(name) => {
             let filter = kernel_filter(args, checked, name)?;
-            let mut join = args.join.clone();
-            join.extend(feeds.iter().map(|f| f.group).filter(std::net::IpAddr::is_multicast));
-            let host = af_packet::fingerprint(name);
-            let ring = Box::new(ring_options(args, checked, name, filter, join));
-            (crate::pipeline::Input::Live { ring, queues: args.queues }, host.nic.clone(), host)
+            let mut groups = args.join.clone();
+            groups.extend(judge.feeds.iter().map(|f| f.group).filter(std::net::IpAddr::is_multicast));
+            let ring = Box::new(ring_options(args, checked, name, filter, groups));
+            let host = fingerprint::of_interface(name);
+            (crate::pipeline::Input::Live { ring, queues: args.queues }, host)
         }
         Input::File(path) => {
-            let filter = file_filter(args, checked)?;
+            let filter = file_filter(args, checked, path)?;
             let options = FileOptions { path: path.clone(), filter, snaplen: args.snaplen };
-            (crate::pipeline::Input::File(options), String::new(), Fingerprint::default())
+            (crate::pipeline::Input::File(options), fingerprint::of_host())
         }
     };
     let journal = args.journal.as_ref().map(|dir| JournalOptions {
@@ -157,15 +159,16 @@ fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> 
             OnFullArg::DropOldest => OnFull::DropOldest,
         },
         application: format!("wiretape {}", engine::version()),
-        hardware,
-        os: host.kernel.clone(),
-        host,
+        hardware: host.get("nic").cloned().unwrap_or_default(),
+        os: host.get("kernel").cloned().unwrap_or_default(),
+        host: Fingerprint(host),
+        judge: serde_json::to_string(&judge).map_err(|e| Failed::Failure(format!("feeds: {e}")))?,
         config_hash: checked.config.as_ref().map_or([0; 32], |c| c.hash),
     });
     Ok(CaptureConfig {
         input,
         journal,
-        judge: JudgeConfig { feeds, recognise: !args.no_recognise, max_streams: MAX_STREAMS },
+        judge,
         layout: checked.layout,
         cpus: checked.cpus.clone(),
         fifo: args.fifo,
@@ -211,7 +214,7 @@ fn ring_options(
     checked: &Checked,
     name: &str,
     filter: Option<Program>,
-    join: Vec<std::net::IpAddr>,
+    groups: Vec<std::net::IpAddr>,
 ) -> RingOptions {
     RingOptions {
         interface: name.to_owned(),
@@ -219,31 +222,37 @@ fn ring_options(
             ModeArg::Latency => Mode::Latency,
             ModeArg::Throughput => Mode::Throughput,
         },
-        ring_bytes: usize::try_from(args.ring_bytes).unwrap_or(usize::MAX),
+        spin: checked.spin,
+        ring_bytes: args.ring_bytes,
+        block_bytes: None,
+        frame_bytes: None,
         retire_ms: args.retire,
-        snaplen: if args.snaplen == 0 { WHOLE_PACKET } else { args.snaplen },
+        snaplen: args.snaplen,
         direction: match args.direction {
             DirectionArg::In => Direction::In,
             DirectionArg::Out => Direction::Out,
-            DirectionArg::Inout => Direction::InOut,
+            DirectionArg::Inout => Direction::Both,
         },
         promiscuous: !args.no_promiscuous,
         filter: filter.map(|p| p.insns().iter().map(|i| (i.code, i.jt, i.jf, i.k)).collect()),
-        filter_words: args.filter.clone().unwrap_or_else(|| args.expression.join(" ")),
+        filter_text: match &checked.filter {
+            FilterWords::Expression(words) => words.clone(),
+            FilterWords::Bpf(path) => format!("bpf:{}", path.display()),
+            FilterWords::None => String::new(),
+        },
         fanout: match args.fanout {
             FanoutArg::Hash => Fanout::Hash,
             FanoutArg::Cpu => Fanout::Cpu,
-            FanoutArg::Lb => Fanout::Lb,
-            FanoutArg::Qm => Fanout::Qm,
+            FanoutArg::Lb => Fanout::LoadBalance,
+            FanoutArg::Qm => Fanout::QueueMapping,
         },
+        groups,
         hwstamp: match (args.stamp, args.force_hwtstamp) {
             (Some(StampArg::Host), _) => HwStamp::Off,
             (_, true) => HwStamp::Force,
             (_, false) => HwStamp::Auto,
         },
-        hw_raw: args.stamp == Some(StampArg::AdapterUnsynced),
-        multicast: join,
-        spin: checked.spin,
+        hw_to_utc_ns: 0,
     }
 }
 
@@ -253,7 +262,7 @@ fn read_bpf(path: &std::path::Path) -> Result<Program, Failed> {
 }
 
 fn program(insns: Vec<(u16, u8, u8, u32)>) -> Result<Program, Failed> {
-    let insns = insns.into_iter().map(|(code, jt, jf, k)| crate::filter::Insn { code, jt, jf, k }).collect();
+    let insns = insns.into_iter().map(|(code, jt, jf, k)| Insn { code, jt, jf, k }).collect();
     Program::new(insns).map_err(|e| Failed::Failure(format!("libpcap's program: {e}")))
 }
 
@@ -269,39 +278,71 @@ fn kernel_filter(args: &CaptureArgs, checked: &Checked, interface: &str) -> Resu
         FilterWords::Bpf(path) => read_bpf(path).map(Some),
         FilterWords::Expression(words) => {
             // A wrong interface is the likelier mistake, and its message the better one.
-            af_packet::check_interface(interface).map_err(|e| Failed::Failure(e.to_string()))?;
+            af_packet::stamp_sources(interface).map_err(|e| Failed::Failure(e.to_string()))?;
             let pcap = Libpcap::load().map_err(|e| Failed::Failure(e.to_string()))?;
-            let snaplen = if args.snaplen == 0 { WHOLE_PACKET } else { args.snaplen };
-            program(pcap.compile_live(interface, snaplen, words).map_err(|e| Failed::Usage(e.to_string()))?).map(Some)
+            let compiled = pcap.compile_live(interface, snaplen(args), words);
+            program(compiled.map_err(|e| Failed::Usage(format!("filter: {e}")))?).map(Some)
         }
     }
 }
 
-fn file_filter(args: &CaptureArgs, checked: &Checked) -> Result<Option<Program>, Failed> {
+/// What libpcap is told for "all of it".
+fn snaplen(args: &CaptureArgs) -> u32 {
+    if args.snaplen == 0 { WHOLE_PACKET } else { args.snaplen }
+}
+
+/// The program for a file's packets: that of its first link type.
+fn file_program(args: &CaptureArgs, checked: &Checked, path: &str) -> Result<Option<(LinkType, Program)>, Failed> {
+    let plain = |found: Option<Program>| found.map(|program| (LinkType::ETHERNET, program));
     match &checked.filter {
-        FilterWords::None => groups_filter(checked),
-        FilterWords::Bpf(path) => read_bpf(path).map(Some),
+        FilterWords::None => groups_filter(checked).map(plain),
+        FilterWords::Bpf(path) => read_bpf(path).map(Some).map(plain),
         FilterWords::Expression(words) => {
             let pcap = Libpcap::load().map_err(|e| Failed::Failure(e.to_string()))?;
-            let snaplen = if args.snaplen == 0 { WHOLE_PACKET } else { args.snaplen };
-            let link = match &checked.input {
-                Input::File(path) => first_link(path),
-                Input::Interface(_) => LinkType::ETHERNET,
-            };
-            program(pcap.compile_dead(link.0, snaplen, words).map_err(|e| Failed::Usage(e.to_string()))?).map(Some)
+            let link = first_link(path)?;
+            let compiled = pcap.compile_dead(link.0, snaplen(args), words);
+            let program = program(compiled.map_err(|e| Failed::Usage(format!("filter: {e}")))?)?;
+            Ok(Some((link, program)))
         }
     }
 }
 
-/// The link type of a file's first interface; what cannot be told is Ethernet.
-fn first_link(path: &str) -> LinkType {
-    crate::capture::file::first_link(path).unwrap_or(LinkType::ETHERNET)
+/// The filter of a file source. An expression is compiled again for each further link type that the file has;
+/// packets of a link type that the expression makes no sense for are not wanted.
+fn file_filter(args: &CaptureArgs, checked: &Checked, path: &str) -> Result<Option<FileFilter>, Failed> {
+    let Some((first, program)) = file_program(args, checked, path)? else { return Ok(None) };
+    let FilterWords::Expression(words) = &checked.filter else {
+        return Ok(Some(Box::new(move |packet| program.accepts(packet))));
+    };
+    let (words, snaplen) = (words.clone(), snaplen(args));
+    let mut programs = vec![(first, Some(program))];
+    Ok(Some(Box::new(move |packet| {
+        if !programs.iter().any(|(link, _)| *link == packet.link) {
+            programs.push((packet.link, compile_for(packet.link, snaplen, &words)));
+        }
+        let found = programs.iter().find(|(link, _)| *link == packet.link);
+        found.and_then(|(_, program)| program.as_ref()).is_some_and(|program| program.accepts(packet))
+    })))
+}
+
+fn compile_for(link: LinkType, snaplen: u32, words: &str) -> Option<Program> {
+    program(Libpcap::load().ok()?.compile_dead(link.0, snaplen, words).ok()?).ok()
+}
+
+/// The link type of a file's first interface. Standard input cannot be looked at twice: there it is Ethernet.
+fn first_link(path: &str) -> Result<LinkType, Failed> {
+    if path == "-" {
+        return Ok(LinkType::ETHERNET);
+    }
+    let options = FileOptions { path: path.to_owned(), ..FileOptions::default() };
+    let found = FileSource::open(options).and_then(|mut source| source.first_link());
+    Ok(found.map_err(|e| Failed::Failure(e.to_string()))?.unwrap_or(LinkType::ETHERNET))
 }
 
 fn dump_filter(args: &CaptureArgs, checked: &Checked) -> Result<Exit, Failed> {
     let found = match &checked.input {
         Input::Interface(name) => kernel_filter(args, checked, name)?,
-        Input::File(_) => file_filter(args, checked)?,
+        Input::File(path) => file_program(args, checked, path)?.map(|(_, program)| program),
     };
     let program = found.ok_or_else(|| Failed::Usage("-d prints a filter; give an expression".to_owned()))?;
     let text = match args.dump {

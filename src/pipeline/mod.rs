@@ -11,7 +11,7 @@ pub mod queue;
 pub mod report;
 pub mod worker;
 
-use crate::capture::af_packet::{self, Granted, LinkWatch, OpenError, Opened, Ring, RingOptions};
+use crate::capture::af_packet::{self, Granted, LinkWatch, Mode, OpenError, OpenedQueues, Ring, RingOptions};
 use crate::capture::file::{FileOptions, FileSource};
 use crate::capture::{Lease, Source, SourceError};
 use crate::clock::{Clock, SystemClock};
@@ -265,33 +265,39 @@ fn open_input(input: Input) -> Result<OpenInput, StartError> {
             })
         }
         Input::Live { ring, queues } => {
-            let opened = af_packet::open_queues(&ring, queues)?;
-            let mut all = OpenInput {
-                sources: Sources::Rings(Vec::new()),
-                interface: None,
-                link: None,
-                words: String::new(),
-                warnings: Vec::new(),
+            let OpenedQueues { rings, interface, warnings, link } = af_packet::open_queues(&ring, queues)?;
+            let words = rings.first().map(|(_, granted)| granted_words(&interface, granted, rings.len()));
+            Ok(OpenInput {
+                sources: Sources::Rings(rings.into_iter().map(|(ring, _)| ring).collect()),
+                interface: Some(interface),
+                link: Some(link),
+                words: words.unwrap_or_default(),
+                warnings,
                 live: true,
-            };
-            let mut rings = Vec::new();
-            for Opened { ring, interface, granted, warnings, link } in opened {
-                if rings.is_empty() {
-                    all.words = granted_words(&interface, &granted, queues);
-                    all.warnings = warnings;
-                    all.interface = Some(interface);
-                    all.link = Some(link);
-                }
-                rings.push(ring);
-            }
-            all.sources = Sources::Rings(rings);
-            Ok(all)
+            })
         }
     }
 }
 
-fn granted_words(interface: &InterfaceDef, granted: &Granted, queues: u16) -> String {
-    format!("{} over {queues} queue{}: {granted}", interface.name, if queues == 1 { "" } else { "s" })
+/// What was granted, in one line.
+fn granted_words(interface: &InterfaceDef, granted: &Granted, queues: usize) -> String {
+    let mode = match granted.mode {
+        Mode::Latency => "latency mode (TPACKET_V2)".to_owned(),
+        Mode::Throughput => {
+            let retire_ns = granted.retire_ns.unwrap_or(0);
+            format!("throughput mode (TPACKET_V3, blocks retire after {} µs)", retire_ns / 1000)
+        }
+    };
+    let spread = granted.fanout.map(|(_, kind)| format!(", {queues} queues by {}", kind.name())).unwrap_or_default();
+    format!(
+        "{}, {mode}{spread}, ring of {} KiB in {} of {} bytes, packets up to {} bytes, stamps: {}",
+        interface.name,
+        granted.ring_bytes / 1024,
+        granted.units,
+        granted.unit_bytes,
+        granted.longest_packet_bytes,
+        granted.stamps
+    )
 }
 
 /// Runs a capture from the first packet to the report.
