@@ -11,7 +11,7 @@ pub mod queue;
 pub mod report;
 pub mod worker;
 
-use crate::capture::af_packet::{self, Granted, LinkWatch, Mode, OpenError, OpenedQueues, Ring, RingOptions};
+use crate::capture::af_packet::{self, Fanout, Granted, LinkWatch, Mode, OpenError, OpenedQueues, Ring, RingOptions};
 use crate::capture::file::{FileOptions, FileSource};
 use crate::capture::{Lease, Source, SourceError};
 use crate::clock::{Clock, SystemClock};
@@ -208,7 +208,7 @@ where
     let (fused, pair) = place;
     let counters = Arc::clone(&shared.views[queue].capture);
     if fused {
-        return QueueThreads::Fused(scope.spawn(move || {
+        return QueueThreads::Fused(named(scope, format!("wt-fused-{queue}"), move || {
             shared.settle(pair.capture);
             let result = fused_loop(&mut source, &mut worker, &shared.signals, &counters, SystemClock);
             shared.thread_ends();
@@ -218,20 +218,30 @@ where
     let (mut out, mut input): (_, Consumer<Handed<S::Lease>>) = ring(ring_capacity);
     let done = Arc::new(AtomicBool::new(false));
     let capture_done = Arc::clone(&done);
-    let capture = scope.spawn(move || {
+    let capture = named(scope, format!("wt-capture-{queue}"), move || {
         shared.settle(pair.capture);
         let result = capture_loop(&mut source, &mut out, &shared.signals, &counters, SystemClock);
         capture_is_done(&done);
         shared.thread_ends();
         result
     });
-    let worker = scope.spawn(move || {
+    let worker = named(scope, format!("wt-worker-{queue}"), move || {
         shared.settle(pair.worker);
         worker_loop(&mut worker, &mut input, &shared.signals, &capture_done);
         shared.thread_ends();
         worker
     });
     QueueThreads::Split(capture, worker)
+}
+
+/// Spawns a thread with a name that `top -H`, `perf` and `strace` show.
+fn named<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: String,
+    body: impl FnOnce() -> T + Send + 'scope,
+) -> ScopedJoinHandle<'scope, T> {
+    #[expect(clippy::expect_used, reason = "no thread at the start of a capture: the host is out of memory or pids")]
+    std::thread::Builder::new().name(name).spawn_scoped(scope, body).expect("a thread can be started")
 }
 
 /// The opened source of every queue.
@@ -266,6 +276,14 @@ fn open_input(input: Input) -> Result<OpenInput, StartError> {
         }
         Input::Live { ring, queues } => {
             let OpenedQueues { rings, interface, warnings, link } = af_packet::open_queues(&ring, queues)?;
+            let mut warnings = warnings;
+            if queues > 1 && ring.fanout == Fanout::LoadBalance {
+                warnings.push(
+                    "--fanout lb deals the packets of one feed to several queues, each of which sees gaps; \
+                     use hash to keep a feed together"
+                        .to_owned(),
+                );
+            }
             let words = rings.first().map(|(_, granted)| granted_words(&interface, granted, rings.len()));
             Ok(OpenInput {
                 sources: Sources::Rings(rings.into_iter().map(|(ring, _)| ring).collect()),
@@ -383,7 +401,8 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
     let mut report = Report { version: config.version, source: input.words, began_ns, ..Report::default() };
 
     std::thread::scope(|scope| {
-        let keeper_thread = keeper.map(|keeper| scope.spawn(|| keeper.run(&keeper_stop)));
+        let stop = &keeper_stop;
+        let keeper_thread = keeper.map(|keeper| named(scope, "wt-keeper".to_owned(), move || keeper.run(stop)));
         if let Some(interface) = &input.interface {
             // Waits for the keeper's first segment, so that the first packet finds it ready.
             for worker in &mut workers {
