@@ -4,6 +4,8 @@
 //! thread, and gives its block or frame back when it is dropped, exactly once.
 //! This module never sees the journal and never decodes.
 
+pub mod af_packet;
+
 use crate::packet::{InterfaceDef, Loss, Packet};
 use std::ops::ControlFlow;
 use std::time::Duration;

@@ -6,3 +6,15 @@
 #![allow(unsafe_code, reason = "the one home of unsafe; tests/architecture.rs keeps it so")]
 
 pub mod clock;
+pub mod ethtool;
+pub mod hwtstamp;
+pub(crate) mod ifreq;
+pub mod kernel;
+pub mod multicast;
+pub mod netdev;
+pub mod packet_socket;
+pub mod ring_map;
+pub mod socket_filter;
+pub(crate) mod sockopt;
+pub mod status_word;
+pub mod tpacket;
