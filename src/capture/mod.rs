@@ -4,6 +4,7 @@
 //! thread, and gives its block or frame back when it is dropped, exactly once.
 //! This module never sees the journal and never decodes.
 
+pub mod af_packet;
 pub mod file;
 
 use crate::packet::{InterfaceDef, Loss, Packet};
