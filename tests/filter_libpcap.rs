@@ -1,5 +1,7 @@
 //! Our interpreter and texts beside libpcap and tcpdump, over real captures.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
+
 mod filter_common;
 
 use filter_common::{EXPRESSIONS, captures, ethernet_files, has_tcpdump, is_root, missing};
