@@ -152,6 +152,10 @@ fn errors_are_libpcaps_own_words() {
     assert!(error.contains("zero byte"), "{error}");
     let error = libpcap.compile_live("no-such-if0", 0, "udp").unwrap_err();
     assert!(error.starts_with("interface no-such-if0: "), "{error}");
+    if is_root() {
+        let error = libpcap.compile_live("any", 0, "udp").unwrap_err();
+        assert!(error.contains("cooked"), "{error}");
+    }
     assert!(libpcap.version().starts_with("libpcap version"));
 }
 
