@@ -6,3 +6,5 @@
 #![allow(unsafe_code, reason = "the one home of unsafe; tests/architecture.rs keeps it so")]
 
 pub mod clock;
+pub mod packet_send;
+pub mod sleep;
