@@ -8,3 +8,4 @@
 pub mod clock;
 pub mod packet_send;
 pub mod sleep;
+pub mod map_read;

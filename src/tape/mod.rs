@@ -1,1 +1,8 @@
-//! stub
+//! The bodies of the analysis program's tools: checked options in, text or JSON out.
+//!
+//! They read finished or live journals through [`crate::journal::reader`], write data to one
+//! stream and remarks to another, and never need privilege. A tool answers
+//! `Result<Outcome, TapeError>`, from which the program makes its exit code.
+
+pub mod when;
+pub mod words;
