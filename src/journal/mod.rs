@@ -4,6 +4,9 @@
 //! deletes; any number of readers follow without locks. Knows nothing of who
 //! validates or why. The format is described in `docs/journal-format.md`.
 
+pub mod format;
+pub mod manifest;
+
 use crate::clock::ClockReading;
 use crate::packet::Loss;
 

@@ -9,3 +9,6 @@ pub mod clock;
 pub mod packet_send;
 pub mod sleep;
 pub mod map_read;
+pub mod fs;
+pub mod random;
+pub mod segment_map;
