@@ -6,6 +6,8 @@
 
 pub mod format;
 pub mod manifest;
+pub mod index;
+pub mod reader;
 
 use crate::clock::ClockReading;
 use crate::packet::Loss;

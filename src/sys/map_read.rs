@@ -32,7 +32,8 @@ impl MapRead {
     /// # Errors
     /// What `fstat` or `mmap` said, or `UnexpectedEof` if the file is shorter than asked.
     pub fn open(file: &File, len_bytes: u64) -> io::Result<Self> {
-        let too_long = || io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than its mapping");
+        let too_long =
+            || io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than its mapping");
         if file.metadata()?.len() < len_bytes {
             return Err(too_long());
         }
@@ -56,10 +57,12 @@ impl MapRead {
 
     fn word(&self, index: usize, order: Ordering) -> Option<u32> {
         let map = self.map.as_ref().filter(|_| index < self.words)?;
+        #[expect(clippy::cast_ptr_alignment, reason = "a mapping starts on a page")]
+        let at = map.as_ptr().cast::<AtomicU32>();
         // SAFETY: `index < words`, and `words * 4` bytes are mapped; a mapping starts on a page, so
         // every multiple of four is aligned. AtomicU32 allows shared mutation by whoever writes the file, and
         // an atomic load may be made through read-only memory (x86-64 and aarch64 load 32 bits plainly).
-        let word = unsafe { &*map.as_ptr().cast::<AtomicU32>().add(index) };
+        let word = unsafe { &*at.add(index) };
         Some(word.load(order))
     }
 

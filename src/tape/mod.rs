@@ -4,5 +4,6 @@
 //! stream and remarks to another, and never need privilege. A tool answers
 //! `Result<Outcome, TapeError>`, from which the program makes its exit code.
 
+pub mod outcome;
 pub mod when;
 pub mod words;

@@ -135,8 +135,7 @@ fn parse_duration_ns(text: &str, whole: &str) -> Result<u64, WhenError> {
 fn parse_date(text: &str, whole: &str) -> Result<u64, WhenError> {
     let (text, east_s) = split_offset(text).ok_or_else(|| WhenError::Unknown(whole.to_owned()))?;
     let text = complete_time(text);
-    let local =
-        humantime::parse_rfc3339_weak(&text).map_err(|_| WhenError::Unknown(whole.to_owned()))?;
+    let local = humantime::parse_rfc3339_weak(&text).map_err(|_| WhenError::Unknown(whole.to_owned()))?;
     let out_of_range = || WhenError::OutOfRange(whole.to_owned());
     let since = local.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| out_of_range())?;
     let ns = i128::try_from(since.as_nanos()).map_err(|_| out_of_range())?
@@ -217,7 +216,18 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused_with_the_words_as_written() {
-        for bad in ["", "-", "+", "@", "@1.0000000001", "@-1", "yesterday", "2026-13-01T00:00:00Z", "5", "2026-11-23T09:30:00+1"] {
+        for bad in [
+            "",
+            "-",
+            "+",
+            "@",
+            "@1.0000000001",
+            "@-1",
+            "yesterday",
+            "2026-13-01T00:00:00Z",
+            "5",
+            "2026-11-23T09:30:00+1",
+        ] {
             assert_eq!(bad.parse::<When>(), Err(WhenError::Unknown(bad.to_owned())), "{bad}");
         }
         assert!(matches!("@99999999999".parse::<When>(), Err(WhenError::OutOfRange(_))));
