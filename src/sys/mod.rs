@@ -12,3 +12,5 @@ pub mod map_read;
 pub mod fs;
 pub mod random;
 pub mod segment_map;
+pub mod libpcap;
+pub mod socket_filter;
