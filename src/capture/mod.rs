@@ -4,6 +4,8 @@
 //! thread, and gives its block or frame back when it is dropped, exactly once.
 //! This module never sees the journal and never decodes.
 
+pub mod file;
+
 use crate::packet::{InterfaceDef, Loss, Packet};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -69,6 +71,14 @@ pub enum SourceError {
         /// What the system said.
         #[source]
         error: std::io::Error,
+    },
+    /// A file is no capture file that this program reads; the text says what it is and what to do.
+    #[error("{path}: {what}")]
+    NotACapture {
+        /// The file.
+        path: String,
+        /// What it is instead, and the mend.
+        what: String,
     },
     /// A capture file is damaged; everything before the damage was handed out.
     #[error("{path}: damaged at byte {offset}: {what}")]

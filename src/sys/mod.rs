@@ -14,3 +14,4 @@ pub mod random;
 pub mod segment_map;
 pub mod libpcap;
 pub mod socket_filter;
+pub mod readable;
