@@ -1,12 +1,10 @@
-//! pcapng (<https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcapng/>): bytes in, values out, and back.
-
-pub mod write;
 //! pcapng as the draft defines it: numbers shared by the reader and the writer.
 //!
 //! Pure: bytes in, values out. Block layouts are described beside the code that
 //! reads ([`read`]) or writes them; draft-ietf-opsawg-pcapng is the authority.
 
 pub mod read;
+pub mod write;
 
 /// The byte-order magic of a Section Header Block, as a number.
 pub const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
