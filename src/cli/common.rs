@@ -86,9 +86,14 @@ pub fn parse_bytes(word: &str, bare_unit: u64) -> Result<u64, String> {
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
         "tb" => 1_000_000_000_000,
-        _ => return Err(format!("{suffix:?} is no unit of bytes; use B, KiB, MiB, GiB, TiB, kB, MB, GB or TB")),
+        _ => {
+            return Err(format!(
+                "{suffix:?} is no unit of bytes; use B, KiB, MiB, GiB, TiB, kB, MB, GB or TB"
+            ));
+        }
     };
-    let thousandths = parse_thousandths(number).ok_or_else(|| format!("{word:?} is no size, such as 64KiB or 1.5GiB"))?;
+    let thousandths =
+        parse_thousandths(number).ok_or_else(|| format!("{word:?} is no size, such as 64KiB or 1.5GiB"))?;
     let bytes = u128::from(thousandths) * u128::from(unit) / 1_000;
     u64::try_from(bytes).map_err(|_| format!("{word} is more than any file holds"))
 }
@@ -110,7 +115,8 @@ pub fn duration(word: &str) -> Result<Duration, String> {
     if let Some(thousandths) = parse_thousandths(word) {
         return Ok(Duration::from_millis(thousandths));
     }
-    humantime::parse_duration(word).map_err(|e| format!("{word:?} is no duration, such as 500ms, 90s, 1h or 7d: {e}"))
+    humantime::parse_duration(word)
+        .map_err(|e| format!("{word:?} is no duration, such as 500ms, 90s, 1h or 7d: {e}"))
 }
 
 /// How much of a journal to keep: `500GiB`, `7d`, or both with a bar between them, whichever comes first.

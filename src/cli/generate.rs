@@ -80,7 +80,8 @@ fn man(program: &Command) -> io::Result<Vec<Generated>> {
 }
 
 fn page(command: &Command, title: String) -> io::Result<Generated> {
-    let man = clap_mangen::Man::new(command.clone()).title(title.to_uppercase()).section("1").manual("Wiretape");
+    let man =
+        clap_mangen::Man::new(command.clone()).title(title.to_uppercase()).section("1").manual("Wiretape");
     let mut bytes = Vec::new();
     man.render(&mut bytes)?;
     Ok(Generated { name: format!("{title}.1"), bytes })
@@ -96,7 +97,9 @@ mod tests {
         let pages = generate(&tape::command(), Page::Man).expect("writes to memory");
         let names: Vec<&str> = pages.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names[0], "tape.1");
-        for sub in ["info", "read", "verify", "loss", "extract", "follow", "export", "hist", "decode", "replay"] {
+        for sub in
+            ["info", "read", "verify", "loss", "extract", "follow", "export", "hist", "decode", "replay"]
+        {
             assert!(names.contains(&format!("tape-{sub}.1").as_str()), "{sub}");
         }
         for page in &pages {

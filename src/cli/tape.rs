@@ -414,8 +414,9 @@ mod tests {
 
     #[test]
     fn filter_words_come_last_and_need_no_quotes() {
-        let args = TapeArgs::try_parse_from(["tape", "read", "j", "-c", "5", "udp", "and", "not", "port", "53"])
-            .expect("as tcpdump takes it");
+        let args =
+            TapeArgs::try_parse_from(["tape", "read", "j", "-c", "5", "udp", "and", "not", "port", "53"])
+                .expect("as tcpdump takes it");
         let TapeCommand::Read(read) = args.command else { panic!("read") };
         assert_eq!(read.select.expr, ["udp", "and", "not", "port", "53"]);
         assert_eq!(read.count, NonZeroU64::new(5));
@@ -423,8 +424,9 @@ mod tests {
 
     #[test]
     fn times_before_the_end_may_begin_with_a_minus() {
-        let args = TapeArgs::try_parse_from(["tape", "extract", "j", "-o", "x", "--begin", "-5m", "--end", "-1m"])
-            .expect("-5m is a time");
+        let args =
+            TapeArgs::try_parse_from(["tape", "extract", "j", "-o", "x", "--begin", "-5m", "--end", "-1m"])
+                .expect("-5m is a time");
         let TapeCommand::Extract(extract) = args.command else { panic!("extract") };
         assert!(extract.select.begin.is_some() && extract.select.end.is_some());
     }

@@ -5,8 +5,8 @@
 //! validates or why. The format is described in `docs/journal-format.md`.
 
 pub mod format;
-pub mod manifest;
 pub mod index;
+pub mod manifest;
 pub mod reader;
 
 use crate::clock::ClockReading;

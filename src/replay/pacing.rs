@@ -19,6 +19,9 @@ impl PacingClock for SystemClock {
     }
 }
 
+/// Sleeps that a calibration tries.
+const TRIALS: usize = 21;
+
 /// Waits for moments on one clock.
 #[derive(Debug)]
 pub struct Waiter<C> {
@@ -33,7 +36,6 @@ impl<C: PacingClock> Waiter<C> {
     pub const MOST_SPIN_NS: u64 = 1_000_000;
     /// Longest single sleep: how long a stop request may go unnoticed, ns.
     const LONGEST_SLEEP_NS: u64 = 50_000_000;
-    const TRIALS: usize = 21;
 
     /// A waiter that spins the last `spin_ns` before each moment.
     pub const fn new(clock: C, spin_ns: u64) -> Self {
@@ -42,14 +44,14 @@ impl<C: PacingClock> Waiter<C> {
 
     /// A waiter whose spinning stretch covers nine of ten wake-ups on this host, found by about 5 ms of trial sleeps.
     pub fn calibrated(clock: C) -> Self {
-        let mut late = [0u64; Self::TRIALS];
+        let mut late = [0u64; TRIALS];
         for slot in &mut late {
             let due = clock.monotonic_ns() + 200_000;
             clock.sleep_until(due);
             *slot = clock.monotonic_ns().saturating_sub(due);
         }
         late.sort_unstable();
-        let ninety = late[Self::TRIALS * 9 / 10];
+        let ninety = late[TRIALS * 9 / 10];
         Self::new(clock, (ninety + ninety / 4).clamp(Self::LEAST_SPIN_NS, Self::MOST_SPIN_NS))
     }
 

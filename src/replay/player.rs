@@ -59,8 +59,14 @@ impl<'s, S: Sender, C: PacingClock> Player<'s, S, C> {
     ///
     /// # Errors
     /// [`SendError`] if the histograms cannot be made (never, with their fixed bounds).
-    pub fn new(sender: S, waiter: Waiter<C>, options: PlayerOptions, stop: &'s AtomicBool) -> Result<Self, SendError> {
-        let histogram = || Histogram::new_with_bounds(1, LONGEST_NS, 3).map_err(|e| SendError::Internal(e.to_string()));
+    pub fn new(
+        sender: S,
+        waiter: Waiter<C>,
+        options: PlayerOptions,
+        stop: &'s AtomicBool,
+    ) -> Result<Self, SendError> {
+        let histogram =
+            || Histogram::new_with_bounds(1, LONGEST_NS, 3).map_err(|e| SendError::Internal(e.to_string()));
         let times = Times {
             anchor_ns: None,
             first: None,
@@ -109,7 +115,8 @@ impl<'s, S: Sender, C: PacingClock> Player<'s, S, C> {
 
     /// True once the limit is reached or a stop was asked for.
     pub fn is_over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.options.limit.is_some_and(|most| self.counts.packets >= most)
+        self.stop.load(Ordering::Relaxed)
+            || self.options.limit.is_some_and(|most| self.counts.packets >= most)
     }
 
     /// Packets played so far.

@@ -107,7 +107,13 @@ impl ReplayReport {
     /// For people.
     pub fn text(&self) -> String {
         let mut t = String::new();
-        let _ = writeln!(t, "Played {} packets to {}{}", self.packets, self.to, if self.interrupted { " (interrupted)" } else { "" });
+        let _ = writeln!(
+            t,
+            "Played {} packets to {}{}",
+            self.packets,
+            self.to,
+            if self.interrupted { " (interrupted)" } else { "" }
+        );
         let _ = writeln!(
             t,
             "  sent        {} packets, {} bytes in {:.6} s: {:.2} Mbps, {:.0} pps",
@@ -129,7 +135,11 @@ impl ReplayReport {
                 seconds(self.intended_duration_ns),
                 self.drift_ns
             );
-            let _ = writeln!(t, "  {:<24}{:>10}{:>10}{:>10}{:>10}{:>12}", "ns", "p50", "p90", "p99", "p99.9", "max");
+            let _ = writeln!(
+                t,
+                "  {:<24}{:>10}{:>10}{:>10}{:>10}{:>12}",
+                "ns", "p50", "p90", "p99", "p99.9", "max"
+            );
             row(&mut t, "actual - intended time", late);
             row(&mut t, "|actual - intended gap|", gap);
             row(&mut t, "send call", self.send_call);

@@ -77,7 +77,9 @@ impl Schedule {
     pub fn next_round(&mut self) {
         self.round_offset_ns = match self.pace {
             Pace::Recorded { .. } | Pace::TopSpeed | Pace::Stepped => self.last_offset_ns,
-            Pace::PacketRate { .. } | Pace::BitRate { .. } => self.round_offset_ns.saturating_add(self.rate_offset()),
+            Pace::PacketRate { .. } | Pace::BitRate { .. } => {
+                self.round_offset_ns.saturating_add(self.rate_offset())
+            }
         };
         self.round_first_ns = None;
         self.round_packets = 0;
@@ -92,7 +94,8 @@ impl Schedule {
             Pace::PacketRate { .. } | Pace::BitRate { .. } => self.rate_offset(),
         };
         self.round_packets += 1;
-        self.round_bits = self.round_bits.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(8));
+        self.round_bits =
+            self.round_bits.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(8));
         let offset = self.round_offset_ns.saturating_add(offset);
         // A stamp before its predecessor's (several interfaces, a stepped clock) is due at once, never in the past.
         self.last_offset_ns = self.last_offset_ns.max(offset);

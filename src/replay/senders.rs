@@ -175,7 +175,9 @@ impl InterfaceSender {
         let interface = interface.to_owned();
         match error.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => SendError::Permission { interface, program: this_program() },
-            Some(libc::ENODEV | libc::ENXIO) => SendError::NoInterface { interface, known: known_interfaces() },
+            Some(libc::ENODEV | libc::ENXIO) => {
+                SendError::NoInterface { interface, known: known_interfaces() }
+            }
             _ => SendError::Io { what: format!("cannot send on {interface}"), error },
         }
     }
@@ -186,7 +188,9 @@ impl InterfaceSender {
             match self.socket.send(frame) {
                 Ok(()) => return Ok(Sent::Yes { bytes: length(frame), retries }),
                 Err(error) if is_full(&error) && retries < MOST_RETRIES => retries += 1,
-                Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => return Ok(Sent::No(Reason::TooLong)),
+                Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
+                    return Ok(Sent::No(Reason::TooLong));
+                }
                 Err(error) => return Err(self.failed(error)),
             }
             std::thread::yield_now();
@@ -280,7 +284,11 @@ impl UdpSender {
             };
             by_destination && from.is_none_or(|from| from.is_ipv4() == v4)
         };
-        let v4 = if wants(true) { Some(open_udp(from.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), ttl)?) } else { None };
+        let v4 = if wants(true) {
+            Some(open_udp(from.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), ttl)?)
+        } else {
+            None
+        };
         let v6 = match from {
             _ if !wants(false) => None,
             Some(address) => Some(open_udp(address, ttl)?),
@@ -343,7 +351,8 @@ fn send_payload(socket: &UdpSocket, payload: &[u8], to: SocketAddr) -> io::Resul
             Ok(_) => return Ok(retries),
             // ECONNREFUSED tells of an earlier datagram; this one was not tried yet.
             Err(error)
-                if (is_full(&error) || error.kind() == io::ErrorKind::ConnectionRefused) && retries < MOST_RETRIES =>
+                if (is_full(&error) || error.kind() == io::ErrorKind::ConnectionRefused)
+                    && retries < MOST_RETRIES =>
             {
                 retries += 1;
             }

@@ -6,12 +6,12 @@
 #![allow(unsafe_code, reason = "the one home of unsafe; tests/architecture.rs keeps it so")]
 
 pub mod clock;
-pub mod packet_send;
-pub mod sleep;
-pub mod map_read;
 pub mod fs;
-pub mod random;
-pub mod segment_map;
 pub mod libpcap;
-pub mod socket_filter;
+pub mod map_read;
+pub mod packet_send;
+pub mod random;
 pub mod readable;
+pub mod segment_map;
+pub mod sleep;
+pub mod socket_filter;

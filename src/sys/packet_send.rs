@@ -118,8 +118,7 @@ impl FrameBatch {
         while let Some(frame) = self.frame(from + count)
             && count < Self::FRAMES
         {
-            iovecs[count] =
-                libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };
+            iovecs[count] = libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };
             headers[count].msg_hdr.msg_iov = &raw mut iovecs[count];
             headers[count].msg_hdr.msg_iovlen = 1;
             count += 1;

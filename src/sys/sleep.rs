@@ -11,6 +11,11 @@ pub fn until_monotonic_ns(monotonic_ns: u64) {
     };
     // SAFETY: `until` is a live timespec for the whole call; with TIMER_ABSTIME the remainder pointer is unused.
     let _ = unsafe {
-        libc::clock_nanosleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, &raw const until, std::ptr::null_mut())
+        libc::clock_nanosleep(
+            libc::CLOCK_MONOTONIC,
+            libc::TIMER_ABSTIME,
+            &raw const until,
+            std::ptr::null_mut(),
+        )
     };
 }

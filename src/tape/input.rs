@@ -11,12 +11,13 @@ use crate::journal::format;
 use crate::journal::reader::{Place, ReadOptions, Record, Tape};
 use crate::packet::{InterfaceDef, Judgement, LinkType, Packet};
 use crate::time::StampClock;
-use crate::validate::{Judge, JudgeConfig};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A packet, wherever it came from.
@@ -45,7 +46,31 @@ pub struct OnTape {
 
 /// Something to read packets from, as often as wanted (standard input: once).
 #[derive(Clone, Debug)]
-pub enum Input {
+pub struct Input {
+    kind: Kind,
+    progress: Progress,
+}
+
+/// How far a reading is: bytes of the input passed so far, nearly. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    /// What a packet takes in a file beside its bytes, bytes, nearly.
+    const OVERHEAD_BYTES: u64 = 76;
+
+    /// Bytes passed so far.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+    pub(super) fn pass(&self, packet: &Packet<'_>) {
+        let bytes = u64::try_from(packet.bytes.len()).unwrap_or(0) + Self::OVERHEAD_BYTES;
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
     /// A journal or one segment.
     Tape(Tape),
     /// A pcap or pcapng file; `-` is standard input.
@@ -70,18 +95,35 @@ impl Input {
     /// # Errors
     /// [`TapeError`] that names it, if it cannot be opened or is a directory without a journal.
     pub fn open(path: &Path) -> Result<Self, TapeError> {
+        let of = |kind| Self { kind, progress: Progress::default() };
         if path == Path::new("-") {
-            return Ok(Self::File(path.to_owned()));
+            return Ok(of(Kind::File(path.to_owned())));
         }
-        if path.is_dir() || is_segment(path).map_err(TapeError::io(format!("cannot read {}", path.display())))? {
-            return Ok(Self::Tape(Tape::open(path)?));
+        if path.is_dir()
+            || is_segment(path).map_err(TapeError::io(format!("cannot read {}", path.display())))?
+        {
+            return Ok(of(Kind::Tape(Tape::open(path)?)));
         }
-        Ok(Self::File(path.to_owned()))
+        Ok(of(Kind::File(path.to_owned())))
+    }
+
+    /// How far it has been read.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Bytes of its files; 0 if that cannot be known.
+    pub fn total_bytes(&self) -> u64 {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
+        match &self.kind {
+            Kind::Tape(tape) => tape.segments().iter().map(|s| size(&s.path)).sum(),
+            Kind::File(path) => size(path),
+        }
     }
 
     /// True if it can be read but once.
     pub fn is_stream(&self) -> bool {
-        matches!(self, Self::File(path) if path == Path::new("-"))
+        matches!(&self.kind, Kind::File(path) if path == Path::new("-"))
     }
 
     /// Hands every selected packet to `each`, in order of stamp (a capture file: as it stands).
@@ -129,9 +171,13 @@ impl Input {
     }
 
     fn walk(&self, each: &mut Each<'_>) -> Result<(), TapeError> {
-        match self {
-            Self::Tape(tape) => walk_tape(tape, each),
-            Self::File(path) => walk_file(path, each),
+        let mut passing = |item: &Item<'_>| {
+            self.progress.pass(&item.packet);
+            each(item)
+        };
+        match &self.kind {
+            Kind::Tape(tape) => walk_tape(tape, &mut passing),
+            Kind::File(path) => walk_file(path, &mut passing),
         }
     }
 }
@@ -195,7 +241,6 @@ fn walk_tape(tape: &Tape, each: &mut Each<'_>) -> Result<(), TapeError> {
 fn walk_file(path: &Path, each: &mut Each<'_>) -> Result<(), TapeError> {
     let options = FileOptions { path: path.to_string_lossy().into_owned(), ..FileOptions::default() };
     let mut source = FileSource::open(options).map_err(refused)?;
-    let mut judge = Judge::new(&JudgeConfig::default());
     let nameless = InterfaceDef::named("", LinkType::ETHERNET);
     let mut interfaces: Vec<InterfaceDef> = Vec::new();
     loop {
@@ -212,7 +257,8 @@ fn walk_file(path: &Path, each: &mut Each<'_>) -> Result<(), TapeError> {
         lease.walk(|packet| {
             let index = usize::try_from(packet.interface).unwrap_or(usize::MAX);
             let interface = interfaces.get(index).unwrap_or(&nameless);
-            let judgement = judge.judge(&packet);
+            let d = crate::wire::dissect(&packet);
+            let judgement = Judgement { verdict: d.verdict, findings: d.findings };
             let item = Item { packet, judgement, interface, interface_id: packet.interface, place: None };
             result = each(&item);
             match result {

@@ -170,7 +170,9 @@ fn marks(marks: Marks) -> Vec<&'static str> {
 
 fn ip(d: &Dissection<'_>) -> Option<IpJson> {
     match &d.network {
-        Network::Ipv4(v) => Some(IpJson { version: 4, src: v.src().into(), dst: v.dst().into(), ttl: v.ttl() }),
+        Network::Ipv4(v) => {
+            Some(IpJson { version: 4, src: v.src().into(), dst: v.dst().into(), ttl: v.ttl() })
+        }
         Network::Ipv6(v) => {
             Some(IpJson { version: 6, src: v.src().into(), dst: v.dst().into(), ttl: v.hop_limit() })
         }

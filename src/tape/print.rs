@@ -109,14 +109,15 @@ impl std::fmt::Display for Mold {
 /// The MoldUDP64 header of a packet whose payload has the protocol's shape throughout: a printable session, and
 /// message blocks that fill the datagram exactly.
 pub fn moldudp64_in(d: &Dissection<'_>, packet: &Packet<'_>) -> Option<Mold> {
-    if !matches!(d.transport, Transport::Udp { .. }) || d.findings.has(Findings::FRAGMENT) || packet.gso_size > 0 {
+    if !matches!(d.transport, Transport::Udp { .. })
+        || d.findings.has(Findings::FRAGMENT)
+        || packet.gso_size > 0
+    {
         return None;
     }
-    let view = moldudp64::View::parse(d.payload).ok()?;
-    let header = view.header();
-    let printable = header.session.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
-    let named = header.session.iter().any(u8::is_ascii_graphic);
-    (printable && named).then(|| Mold {
+    let header = moldudp64::View::parse_snapped(d.payload, d.payload_on_wire).ok()?.header;
+    let named = header.is_printable() && header.session.iter().any(u8::is_ascii_graphic);
+    named.then(|| Mold {
         session: String::from_utf8_lossy(&header.session).into_owned(),
         sequence: header.sequence,
         count: header.count,
@@ -246,7 +247,7 @@ fn icmp(out: &mut String, kind: u8, code: u8, d: &Dissection<'_>) -> std::fmt::R
         5 => "redirect",
         8 => "echo request",
         11 => "time exceeded",
-        _ => return write!(out, "ICMP type {kind} code {code}, length {}", d.payload_on_wire + 8),
+        _ => return write!(out, "ICMP type {kind} code {code}, length {}", icmp_len(d)),
     };
     write!(out, "ICMP {name}")?;
     if !matches!(kind, 0 | 8) {
@@ -274,8 +275,8 @@ fn icmpv6(out: &mut String, kind: u8, code: u8, d: &Dissection<'_>) -> std::fmt:
 }
 
 /// Length of the whole ICMP message; the dissection's payload is what stands behind its first eight bytes.
-fn icmp_len(d: &Dissection<'_>) -> usize {
-    d.payload_on_wire
+const fn icmp_len(d: &Dissection<'_>) -> usize {
+    d.payload_on_wire + wire::icmp::HEADER_LEN
 }
 
 fn igmp(out: &mut String, kind: u8, group: std::net::Ipv4Addr) -> std::fmt::Result {

@@ -29,7 +29,12 @@ pub enum ReadAs {
 ///
 /// # Errors
 /// [`TapeError`] of the input, the filter or the output.
-pub fn run(input: &Input, selection: &Selection, how: ReadAs, out: &mut dyn Write) -> Result<Outcome, TapeError> {
+pub fn run(
+    input: &Input,
+    selection: &Selection,
+    how: ReadAs,
+    out: &mut dyn Write,
+) -> Result<Outcome, TapeError> {
     match how {
         ReadAs::Lines { link, hex } => lines(input, selection, Printer::new(link, hex), out)?,
         ReadAs::Json => objects(input, selection, out)?,
@@ -48,7 +53,12 @@ pub fn run(input: &Input, selection: &Selection, how: ReadAs, out: &mut dyn Writ
 /// Bytes of text gathered before they are written.
 const BATCH_BYTES: usize = 64 << 10;
 
-fn lines(input: &Input, selection: &Selection, mut printer: Printer, out: &mut dyn Write) -> Result<(), TapeError> {
+fn lines(
+    input: &Input,
+    selection: &Selection,
+    mut printer: Printer,
+    out: &mut dyn Write,
+) -> Result<(), TapeError> {
     let mut text = String::with_capacity(2 * BATCH_BYTES);
     let read = input.for_each(selection, &mut |item| {
         printer.print(&mut text, item);

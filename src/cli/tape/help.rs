@@ -197,8 +197,12 @@ mod tests {
 
     #[test]
     fn every_text_ends_with_the_exit_codes_that_both_programs_share() {
-        for text in [TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, REPLAY, GENERATE] {
-            for line in text.lines().filter(|l| l.starts_with("  0 ") || l.starts_with("  1 ") || l.starts_with("  2 ")) {
+        for text in [TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, REPLAY, GENERATE]
+        {
+            for line in text
+                .lines()
+                .filter(|l| l.starts_with("  0 ") || l.starts_with("  1 ") || l.starts_with("  2 "))
+            {
                 assert!(EXIT_CODES.contains(line), "{line}");
             }
             assert!(text.contains("EXAMPLES") && text.contains("EXIT STATUS"));
@@ -207,7 +211,8 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_a_page() {
-        for text in [TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, REPLAY, GENERATE] {
+        for text in [TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, REPLAY, GENERATE]
+        {
             for line in text.lines() {
                 assert!(line.chars().count() <= 120, "{line}");
             }
