@@ -15,9 +15,6 @@ mod classic;
 mod format;
 mod ng;
 
-#[cfg(test)]
-mod tests;
-
 pub use batch::FileLease;
 
 use super::{Source, SourceCounts, SourceError, Take};

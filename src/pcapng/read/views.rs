@@ -147,7 +147,8 @@ impl<'a> InterfaceDescription<'a> {
         })
     }
 
-    /// Everything that the rest of the program wants to know of an interface.
+    /// Everything that the rest of the program wants to know of an interface. A hardware address or
+    /// speed of a wrong size is left out: it only describes, and is no reason to refuse packets.
     ///
     /// # Errors
     /// [`Damage`] in the options.
@@ -160,8 +161,8 @@ impl<'a> InterfaceDescription<'a> {
                 option::IF_NAME => def.name = option.text(),
                 option::IF_DESCRIPTION => def.description = option.text(),
                 option::IF_HARDWARE => def.hardware = option.text(),
-                option::IF_MAC => def.mac = Some(option.array()?),
-                option::IF_SPEED => def.speed_bps = option.u64()?,
+                option::IF_MAC => def.mac = option.array().ok(),
+                option::IF_SPEED => def.speed_bps = option.u64().unwrap_or(0),
                 option::IF_FILTER => def.filter = filter_text(option.value),
                 _ => {}
             }
