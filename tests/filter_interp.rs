@@ -1,5 +1,7 @@
 //! The interpreter beside a slow, obvious twin, on random programs; and the checks on random noise.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wiretape::filter::{Aux, Insn, Program, op, skf};

@@ -23,7 +23,7 @@ pub struct Aux {
     pub ifindex: u32,
     /// `ARPHRD_*` of the interface.
     pub hatype: u16,
-    /// Mark, receive queue, receive hash and CPU, as the kernel would give them.
+    /// Mark of the packet.
     pub mark: u32,
     /// Receive queue.
     pub queue: u32,

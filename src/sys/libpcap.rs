@@ -84,6 +84,7 @@ type Compile = unsafe extern "C" fn(*mut Pcap, *mut BpfProgram, *const c_char, c
 type FreeCode = unsafe extern "C" fn(*mut BpfProgram);
 type GetError = unsafe extern "C" fn(*mut Pcap) -> *mut c_char;
 type StatusText = unsafe extern "C" fn(c_int) -> *const c_char;
+type DataLink = unsafe extern "C" fn(*mut Pcap) -> c_int;
 type Close = unsafe extern "C" fn(*mut Pcap);
 type Version = unsafe extern "C" fn() -> *const c_char;
 type OfflineFilter = unsafe extern "C" fn(*const BpfProgram, *const PacketHeader, *const c_uchar) -> c_int;
@@ -99,6 +100,7 @@ pub struct Libpcap {
     free_code: FreeCode,
     get_error: GetError,
     status_text: StatusText,
+    data_link: DataLink,
     close: Close,
     version: Version,
     offline_filter: OfflineFilter,
@@ -131,7 +133,7 @@ impl Libpcap {
     /// # Errors
     /// It is missing or too old; the message names the package to install and the way around.
     pub fn load() -> Result<Self, LoadError> {
-        let library = open()?;
+        let library = open(&NAMES)?;
         // SAFETY: each type is the prototype of the function of that name in pcap/pcap.h, unchanged since
         // libpcap 1.0; the library is kept as long as the pointers.
         unsafe {
@@ -145,6 +147,7 @@ impl Libpcap {
                 free_code: symbol(&library, c"pcap_freecode", "pcap_freecode")?,
                 get_error: symbol(&library, c"pcap_geterr", "pcap_geterr")?,
                 status_text: symbol(&library, c"pcap_statustostr", "pcap_statustostr")?,
+                data_link: symbol(&library, c"pcap_datalink", "pcap_datalink")?,
                 close: symbol(&library, c"pcap_close", "pcap_close")?,
                 version: symbol(&library, c"pcap_lib_version", "pcap_lib_version")?,
                 offline_filter: symbol(&library, c"pcap_offline_filter", "pcap_offline_filter")?,
@@ -269,12 +272,28 @@ impl<'a> Handle<'a> {
         };
         // Above zero are warnings.
         if status >= 0 {
-            return Ok(());
+            return self.not_cooked();
         }
         // SAFETY: takes a number; returns a string that outlives this function.
         let short = text(unsafe { (library.status_text)(status) });
         let long = self.error();
         Err(if long.is_empty() || long == short { short } else { format!("{short} ({long})") })
+    }
+
+    /// libpcap reads some interfaces (and `any`) without their link-layer header, puts one of its own
+    /// before each packet, and bends a program accordingly when it attaches it. Such a program fits nobody else.
+    fn not_cooked(&self) -> Result<(), String> {
+        const LINUX_SLL: c_int = 113;
+        const LINUX_SLL2: c_int = 276;
+        // SAFETY: a live, active handle.
+        match unsafe { (self.library.data_link)(self.pcap.as_ptr()) } {
+            LINUX_SLL | LINUX_SLL2 => {
+                Err("libpcap captures it in cooked mode, so what it compiles does not fit \
+                 the bytes of a raw capture: name one Ethernet interface, or give a program with `--bpf FILE`"
+                    .to_owned())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn error(&self) -> String {
@@ -298,9 +317,9 @@ impl<'a> Handle<'a> {
     }
 }
 
-fn open() -> Result<Library, LoadError> {
+fn open(names: &[&str]) -> Result<Library, LoadError> {
     let mut reason = String::new();
-    for name in NAMES {
+    for &name in names {
         // SAFETY: loading runs the initialisers of a system library found by the system's loader; libpcap's
         // (and those of the libraries it needs) change nothing that this process relies on.
         match unsafe { Library::open(Some(name), RTLD_NOW | RTLD_LOCAL) } {
@@ -354,3 +373,26 @@ const _: () = {
     const fn send_and_sync<T: Send + Sync>() {}
     send_and_sync::<Libpcap>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_library_is_answered_with_the_package_and_the_way_around() {
+        let error = open(&["libpcap-that-is-not-there.so.1"]).map(|_| ()).unwrap_err().to_string();
+        for part in ["libpcap-that-is-not-there.so.1", "libpcap0.8", "(others)", "tcpdump -ddd", "--bpf FILE"]
+        {
+            assert!(error.contains(part), "{error:?} lacks {part:?}");
+        }
+    }
+
+    #[test]
+    fn a_library_without_the_functions_is_named_as_too_old() {
+        let library = open(&["libc.so.6"]).unwrap();
+        // SAFETY: the function is not there, so no pointer of this type is made.
+        let error =
+            unsafe { symbol::<Close>(&library, c"pcap_close", "pcap_close") }.map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("lacks pcap_close"), "{error}");
+    }
+}

@@ -15,6 +15,8 @@ fn set(fd: BorrowedFd<'_>, option: libc::c_int, program: &libc::sock_fprog) -> i
 
 /// Attaches a program of `(code, jt, jf, k)` instructions to a socket; it replaces the one before in one step.
 ///
+/// Packets that came in before stay in the socket's queue or ring: attach before binding.
+///
 /// # Errors
 /// The kernel's: `EINVAL` for a program that fails its checks, `ENOMEM` for one that
 /// `net.core.optmem_max` has no room for. More than 65,535 instructions are `EINVAL` too.

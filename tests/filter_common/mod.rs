@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Skips (None) or, where everything must run, panics.
-pub fn missing(what: &str) {
+pub(crate) fn missing(what: &str) {
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI must have {what}");
     eprintln!("skipped: there is no {what}");
 }
 
-pub fn captures() -> Option<PathBuf> {
+pub(crate) fn captures() -> Option<PathBuf> {
     let shared = std::env::var_os("WIRETAPE_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     // A worktree lies one directory deeper than the main checkout.
@@ -23,7 +23,7 @@ pub fn captures() -> Option<PathBuf> {
     found
 }
 
-pub fn has_tcpdump() -> bool {
+pub(crate) fn has_tcpdump() -> bool {
     let there = Command::new("tcpdump").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if there.is_ok() {
         return true;
@@ -32,7 +32,7 @@ pub fn has_tcpdump() -> bool {
     false
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     if nix::unistd::geteuid().is_root() {
         return true;
     }
@@ -40,13 +40,13 @@ pub fn is_root() -> bool {
     false
 }
 
-pub struct PcapPacket {
-    pub wire_len: u32,
-    pub bytes: Vec<u8>,
+pub(crate) struct PcapPacket {
+    pub(crate) wire_len: u32,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// The packets of a classic pcap file of Ethernet frames, as far as it is sound.
-pub fn read_ethernet(path: &Path) -> Option<Vec<PcapPacket>> {
+pub(crate) fn read_ethernet(path: &Path) -> Option<Vec<PcapPacket>> {
     let bytes = std::fs::read(path).ok()?;
     let magic = u32::from_le_bytes(*bytes.first_chunk()?);
     let big = match magic {
@@ -74,7 +74,7 @@ pub fn read_ethernet(path: &Path) -> Option<Vec<PcapPacket>> {
 }
 
 /// All Ethernet capture files below `dir`, with their packets.
-pub fn ethernet_files(dir: &Path) -> Vec<(PathBuf, Vec<PcapPacket>)> {
+pub(crate) fn ethernet_files(dir: &Path) -> Vec<(PathBuf, Vec<PcapPacket>)> {
     let mut found = Vec::new();
     let mut entries: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     entries.sort();
@@ -89,7 +89,7 @@ pub fn ethernet_files(dir: &Path) -> Vec<(PathBuf, Vec<PcapPacket>)> {
 }
 
 /// Expressions over everything that libpcap can compile for Ethernet.
-pub const EXPRESSIONS: [&str; 70] = [
+pub(crate) const EXPRESSIONS: [&str; 70] = [
     "",
     "host 10.0.0.1",
     "src host 192.168.0.1",
