@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
 use wiretape::filter::{GroupPort, Insn, Program, for_groups, op};
 use wiretape::sys::libpcap::Libpcap;
-use wiretape::sys::socket_filter::attach_filter;
+use wiretape::sys::socket_filter::attach;
 
 /// Runs `test` on a thread with its own namespace.
 fn in_own_namespace(test: fn()) {
@@ -49,7 +49,7 @@ fn attached(program: &Program) -> std::os::fd::OwnedFd {
     let all = SockProtocol::EthAll;
     let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_NONBLOCK, all).unwrap();
     let insns: Vec<_> = program.insns().iter().map(|&insn| insn.into()).collect();
-    attach_filter(socket.as_fd(), &insns).unwrap();
+    attach(socket.as_fd(), &insns).unwrap();
     socket
 }
 

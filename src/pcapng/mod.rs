@@ -4,6 +4,7 @@
 //! reads ([`read`]) or writes them; draft-ietf-opsawg-pcapng is the authority.
 
 pub mod read;
+pub mod write;
 
 /// The byte-order magic of a Section Header Block, as a number.
 pub const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;

@@ -4,6 +4,14 @@
 //! stream and remarks to another, and never need privilege. A tool answers
 //! `Result<Outcome, TapeError>`, from which the program makes its exit code.
 
+pub mod export;
+pub mod hex;
+pub mod hist;
+pub mod input;
+pub mod json;
 pub mod outcome;
+pub mod print;
+pub mod read;
+pub mod select;
 pub mod when;
 pub mod words;

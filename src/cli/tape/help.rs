@@ -1,0 +1,221 @@
+//! What `--help` and the man pages say after the list of options: what a command does, examples, exit codes.
+
+macro_rules! help {
+    ($($part:expr),+ $(,)?) => { concat!($($part, "\n\n"),+, "\
+EXIT STATUS
+  0  It did what was asked.
+  1  It could not; the message names the thing and the mend.
+  2  The command line was not understood.
+  3  It ran and the answer is bad: verification failed or verdicts differ.") };
+}
+
+pub(super) const TAPE: &str = help!(
+    "\
+tape works on journals: the directories that `wiretape capture` writes. Every segment in them is standard pcapng, so
+tcpdump, tshark and Wireshark open it directly; tape adds what those cannot know: checksums, verdicts, losses, clocks.
+It needs no privilege, except `tape replay -i` (CAP_NET_RAW). It may read a journal that is being written.",
+    "\
+EXAMPLES
+  tape info  /var/lib/wiretape/j           what is on it
+  tape read  /var/lib/wiretape/j -c 10 udp port 26477
+                                           the first ten packets that match
+  tape verify /var/lib/wiretape/j          is every byte the one that was written?
+  tape follow /var/lib/wiretape/j -w - | wireshark -k -i -
+                                           watch it live
+  tape replay /var/lib/wiretape/j -i veth0 -x 2
+                                           play it again, twice as fast",
+    "\
+TIMES
+  2026-11-23T09:30:00.000000001Z  RFC 3339, to the nanosecond; without an offset it is UTC
+  @1764408906.000000001           seconds since the Unix epoch
+  -5m                             so long before the last stamp on the tape
+  90s                             so long after the first stamp on the tape (as --end: after --begin)
+  Every time that tape prints is UTC.",
+    "\
+STREAMS
+  Data goes to standard output, everything else to standard error. With --json each line is one JSON object; times are
+  integer nanoseconds since the Unix epoch, sizes are integer bytes. Colour and progress appear only at a terminal;
+  NO_COLOR is respected.",
+);
+
+pub(super) const INFO: &str = help!(
+    "\
+Prints when the capture began and ended, how many packets and bytes each queue holds, its interfaces, the losses by
+place, the verdicts by name, and what the journal says of its host. Reads the whole journal once.",
+    "\
+EXAMPLES
+  tape info j
+  tape info j --json | jq .packets",
+);
+
+pub(super) const READ: &str = help!(
+    "\
+Prints one line a packet, as `tcpdump -nn -tttt` does, in the order of the stamps over all queues:
+
+  2026-11-23 09:30:00.000000001 hw IP 10.0.0.1.30001 > 233.54.12.111.26477: UDP, length 60 Mold XNAS000001 seq 7 count 2
+
+The word behind the time says whose clock it is: hw (the NIC), sw (the kernel, software stamping on), kernel (the kernel
+on delivery), user (the program), file (a capture file that does not say), none. A verdict other than `accepted` and all
+findings stand in brackets at the end: [udp-bad-checksum], [gap]. Files that are not journals carry no verdicts: they
+are judged while they are read, with MoldUDP64 recognised by its shape.",
+    "\
+HEX
+  -x and -xx print the bytes below the line, without and with the link-layer header; -X and -XX add ASCII.",
+    "\
+JSON
+  One object a packet: stamp_ns, clock, arrival_ns, wire_bytes, captured_bytes, interface, direction, verdict, findings,
+  lost_before, and what the headers say. Packets on a journal have queue, seq, segment and offset too.",
+    "\
+EXAMPLES
+  tape read j -c 20 -e
+  tape read j --verdict udp-bad-checksum -X
+  tape read capture.pcapng --begin 10s --end 5s tcp port 443
+  tape read j --json 'dst net 233.54.0.0/16' | jq -c 'select(.findings != [])'
+  tape read j -w - udp | wireshark -k -i -",
+);
+
+pub(super) const VERIFY: &str = help!(
+    "\
+Reads every byte of a journal and checks the structure of each block, the checksum and number of each record, the hash
+of each sealed segment and the chain over the manifest. The first wrong byte is named by file and offset. A journal that
+was killed while it was written is in order if what was committed is whole; segments that retention removed are known
+from the manifest.",
+    "\
+EXAMPLES
+  tape verify j && echo in order
+  tape verify j --json",
+);
+
+pub(super) const LOSS: &str = help!(
+    "\
+Lists every loss on the tape: the interval in which it happened, how many packets, and the place: nic (the network
+interface), ring (the kernel found the ring full), spsc (hand-over), shed (given up under load), disk (the journal could
+not take it). A journal without losses lists nothing.",
+    "\
+EXAMPLES
+  tape loss j
+  tape loss j --json | jq -s 'map(.packets) | add'",
+);
+
+pub(super) const EXTRACT: &str = help!(
+    "\
+Writes the packets of a stretch of time, and optionally of a filter, to one pcapng file, in the order of their stamps.
+Uses the journal's anchors: only the part of the tape that can hold the stretch is read.",
+    "\
+EXAMPLES
+  tape extract j --begin 2026-11-23T09:30:00Z --end 1m -o open.pcapng
+  tape extract j --begin -5m -o - udp port 26477 | tshark -r -",
+);
+
+pub(super) const FOLLOW: &str = help!(
+    "\
+Prints packets (or writes pcapng with -w) as they are appended to a journal, without disturbing the capture. Ends when
+the journal is finished, on Ctrl-C, or when the reader of its output goes away.",
+    "\
+EXAMPLES
+  tape follow j udp
+  tape follow j -w - | wireshark -k -i -",
+);
+
+pub(super) const EXPORT: &str = help!(
+    "\
+Writes the packets of a journal, in the order of their stamps over all queues, into one standard file: pcapng with
+interfaces, directions and drop counts, or classic pcap with nanosecond stamps. A pcap file has one link type: a journal
+with several is refused, and says which; select one with a filter or an interface's words, or write pcapng.",
+    "\
+EXAMPLES
+  tape export j -o all.pcapng
+  tape export j -o udp.pcap udp
+  tape export j -o - --format pcap | tcpdump -nn -r -",
+);
+
+pub(super) const HIST: &str = help!(
+    "\
+Prints distributions in the percentile format of HdrHistogram (.hgrm): Value, Percentile, TotalCount, 1/(1-Percentile),
+in nanoseconds. There is one table for each distribution and each stamp clock; two clocks never share one. Delays are
+from the stamp to the arrival in user space; packets from capture files have none. Intervals are between neighbouring
+stamps of one clock. A delay or interval below zero cannot stand in a histogram: such are counted in the table's first
+line.",
+    "\
+EXAMPLES
+  tape hist j
+  tape hist j --of delay --clock hw > delay.hgrm
+  tape hist j --hlog j.hlog",
+);
+
+pub(super) const DECODE: &str = help!(
+    "\
+Judges every packet on a journal again, from its raw bytes, in the order of each queue, and compares verdict and findings
+with those on tape. They must be the same: what was decided live depended on the bytes alone. Packets whose decoding was
+shed under load (not-judged) have nothing to compare; they are counted. The feeds are those that the journal recorded,
+unless --config names others.",
+    "\
+EXAMPLES
+  tape decode j
+  tape decode j --diff --json",
+);
+
+pub(super) const REPLAY: &str = help!(
+    "\
+Sends recorded packets again, at the times that their stamps ask for. Every due time is computed from one anchor, so
+error does not add up; the last stretch before it is spun, never slept. The report tells the distribution of actual
+against intended send times, the rate, and the drift from the first packet to the last. Nothing is sent early.",
+    "\
+With -i whole frames leave as they were captured (checksums too, whether or not they were ever computed). With --udp the
+payloads of UDP packets leave from ordinary sockets; whatever is no whole UDP datagram is counted and left out, and
+datagrams that the recording host's GRO had merged are cut apart again.",
+    "\
+With none of -x -p -M -t -o packets leave as they were recorded (-x 1). In the
+second and later rounds of -l the first packet follows the last one of the round before at once, by -p and -M after one
+interval. With -t, frames are handed to the kernel 64 at a time.",
+    "\
+PERMISSION
+  Frames need CAP_NET_RAW: run as root, or once: sudo setcap cap_net_raw+ep $(command -v tape)",
+    "\
+EXAMPLES
+  tape replay j -i veth0
+  tape replay j -i veth0 -t -l 100
+  tape replay j --udp 127.0.0.1:26477 -x 10 udp port 26477
+  tape replay j --udp original --from 10.0.0.5 --ttl 4
+  tape replay capture.pcap -i veth0 -p 10000 -L 1000000 --json",
+);
+
+pub(super) const GENERATE: &str = help!(
+    "\
+Writes manual pages or shell completions, made from the same definitions that parse the command lines. To a directory
+with -o (one file a page), else to standard output.",
+    "\
+EXAMPLES
+  tape generate man -o /usr/local/share/man/man1
+  tape generate bash --program tape > /etc/bash_completion.d/tape",
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::common::EXIT_CODES;
+
+    #[test]
+    fn every_text_ends_with_the_exit_codes_that_both_programs_share() {
+        for text in [TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, REPLAY, GENERATE]
+        {
+            for line in text
+                .lines()
+                .filter(|l| l.starts_with("  0 ") || l.starts_with("  1 ") || l.starts_with("  2 "))
+            {
+                assert!(EXIT_CODES.contains(line), "{line}");
+            }
+            assert!(text.contains("EXAMPLES") && text.contains("EXIT STATUS"));
+        }
+    }
+
+    #[test]
+    fn no_line_is_wider_than_a_page() {
+        for text in [TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, REPLAY, GENERATE]
+        {
+            for line in text.lines() {
+                assert!(line.chars().count() <= 120, "{line}");
+            }
+        }
+    }
+}
