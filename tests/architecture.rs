@@ -24,8 +24,16 @@ const ALLOWED: &[(&str, &str, &str)] = &[
 
 /// Modules that take bytes and give values: no files, sockets, clocks or threads.
 const PURE: &[&str] = &["wire", "feed", "filter", "validate", "time", "packet", "pcapng"];
-const IMPURE_WORDS: &[&str] =
-    &["std::fs", "std::net::Tcp", "std::net::Udp", "std::thread", "std::process", "crate::sys", "std::time::Instant", "SystemTime"];
+const IMPURE_WORDS: &[&str] = &[
+    "std::fs",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "std::thread",
+    "std::process",
+    "crate::sys",
+    "std::time::Instant",
+    "SystemTime",
+];
 
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -56,7 +64,10 @@ fn floor(module: &str) -> Option<usize> {
 /// The code without comments and without the unit tests at its end (tests may join what the house keeps apart).
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let body = text.split("\n#[cfg(test)]").next().unwrap_or(text);
-    body.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")).map(|(n, line)| (n + 1, line))
+    body.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(n, line)| (n + 1, line))
 }
 
 #[test]
@@ -69,7 +80,10 @@ fn a_module_names_only_lower_floors() {
                 let rest = &line[at + 7..];
                 // A macro's `$crate` and grouped imports are read name by name.
                 let names: Vec<&str> = if let Some(group) = rest.strip_prefix('{') {
-                    group.split(',').map(|n| n.trim().split(':').next().unwrap_or("").trim_end_matches('}')).collect()
+                    group
+                        .split(',')
+                        .map(|n| n.trim().split(':').next().unwrap_or("").trim_end_matches('}'))
+                        .collect()
                 } else {
                     vec![rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("")]
                 };
@@ -77,7 +91,10 @@ fn a_module_names_only_lower_floors() {
                     let Some(other) = floor(name) else { continue };
                     let excused = ALLOWED.iter().any(|(a, b, _)| *a == module && *b == name);
                     if name != module && other >= own && !excused {
-                        wrong.push(format!("{}:{number}: {module} (floor {own}) names {name} (floor {other})", path.display()));
+                        wrong.push(format!(
+                            "{}:{number}: {module} (floor {own}) names {name} (floor {other})",
+                            path.display()
+                        ));
                     }
                 }
             }
@@ -117,7 +134,11 @@ fn pure_modules_reach_for_nothing_outside() {
         }
         for (number, line) in code(&text) {
             for word in IMPURE_WORDS {
-                assert!(!line.contains(word), "{}:{number}: {module} is pure but says {word}", path.display());
+                assert!(
+                    !line.contains(word),
+                    "{}:{number}: {module} is pure but says {word}",
+                    path.display()
+                );
             }
         }
     }
@@ -146,7 +167,15 @@ fn the_engine_alone_does_not_carry_what_only_the_analysis_needs() {
 fn no_c_compiler_is_needed() {
     let tree = |args: &[&str]| {
         let out = Command::new(env!("CARGO"))
-            .args(["tree", "--offline", "--edges", "normal,build", "--prefix", "none", "--no-default-features"])
+            .args([
+                "tree",
+                "--offline",
+                "--edges",
+                "normal,build",
+                "--prefix",
+                "none",
+                "--no-default-features",
+            ])
             .arg("--manifest-path")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
             .args(args)
@@ -161,7 +190,8 @@ fn no_c_compiler_is_needed() {
     }
     // blake3 brings `cc` along but does not call it with its feature `pure`.
     let wanting_cc = tree(&["--invert", "cc", "--depth", "1"]);
-    for line in wanting_cc.lines().filter(|l| !l.is_empty() && !l.starts_with("cc v") && !l.starts_with('[')) {
+    for line in wanting_cc.lines().filter(|l| !l.is_empty() && !l.starts_with("cc v") && !l.starts_with('['))
+    {
         assert!(line.starts_with("blake3 v"), "{line} builds C");
     }
     let features = tree(&["--format", "{p} {f}"]);

@@ -127,7 +127,12 @@ fn adds_up(report: &Value) {
 
 fn verify(dir: &Path) {
     let out = Command::new(TAPE).arg("verify").arg(dir).output().unwrap();
-    assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
 }
 
 fn stdout_of(program: &str, args: &[&str]) -> String {
@@ -150,9 +155,11 @@ fn what_was_sent_is_on_tape_byte_for_byte() {
         let journal = dir.path().join("j");
         let plan = PlainPlan::new(7, &[]);
         let Some(sent) = run_in_netns(|_| {
-            let all: Vec<&str> = words.iter().copied().chain(["-B", "256MiB", "--segment-size", "64MiB"]).collect();
+            let all: Vec<&str> =
+                words.iter().copied().chain(["-B", "256MiB", "--segment-size", "64MiB"]).collect();
             let capture = Capture::start(&journal, &all);
-            let sent = flood(&plan, frames, Pace::PerSecond(std::num::NonZeroU32::new(20_000).unwrap().into()));
+            let sent =
+                flood(&plan, frames, Pace::PerSecond(std::num::NonZeroU32::new(20_000).unwrap().into()));
             let report = capture.stop();
             adds_up(&report);
             assert_eq!(number(&report, "/packets/received"), sent.frames, "{words:?} {report}");
@@ -211,11 +218,26 @@ fn other_readers_open_a_captured_journal_without_a_warning() {
         };
         let fields = run(
             "tshark",
-            &["-n", "-r", path, "-T", "fields", "-e", "frame.time_epoch", "-e", "frame.cap_len", "-e", "frame.len", "-e", "frame.interface_name"],
+            &[
+                "-n",
+                "-r",
+                path,
+                "-T",
+                "fields",
+                "-e",
+                "frame.time_epoch",
+                "-e",
+                "frame.cap_len",
+                "-e",
+                "frame.len",
+                "-e",
+                "frame.interface_name",
+            ],
         );
         for line in fields.lines() {
             let (ns, cap, len) = stamps[seen];
-            let expected = format!("{}.{:09}\t{cap}\t{len}\t{}", ns / 1_000_000_000, ns % 1_000_000_000, Lab::RECEIVER);
+            let expected =
+                format!("{}.{:09}\t{cap}\t{len}\t{}", ns / 1_000_000_000, ns % 1_000_000_000, Lab::RECEIVER);
             assert_eq!(line, expected, "{path}");
             seen += 1;
         }
@@ -323,7 +345,10 @@ fn a_kill_at_any_instant_loses_no_committed_record() {
             });
             // Before recovery: readable up to the kill, nothing half-written shown.
             let (readable, _) = tolerant_count(&journal, &plan);
-            assert!(readable >= committed, "round {round}: {committed} were committed, {readable} are readable");
+            assert!(
+                readable >= committed,
+                "round {round}: {committed} were committed, {readable} are readable"
+            );
             verify(&journal);
         }
         // The next capture starts, recovers, and leaves a journal that verifies whole.

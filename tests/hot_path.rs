@@ -118,7 +118,11 @@ fn nothing_is_allocated_per_packet() {
         let Some(report) = run_in_netns(|_| {
             let config = CaptureConfig {
                 input: Input::Live {
-                    ring: Box::new(RingOptions { mode, spin: mode == Mode::Latency, ..RingOptions::new(Lab::RECEIVER) }),
+                    ring: Box::new(RingOptions {
+                        mode,
+                        spin: mode == Mode::Latency,
+                        ..RingOptions::new(Lab::RECEIVER)
+                    }),
                     queues: 1,
                 },
                 journal: Some(journal),
@@ -141,8 +145,15 @@ fn nothing_is_allocated_per_packet() {
             return;
         };
         assert!(report.packets.on_tape >= WARM_UP + MEASURED, "{mode:?}: {report:?}");
-        assert!(CALLS_LOOKED_AT.load(Relaxed) > 0, "the allocator does count: the control thread allocates each second");
-        assert_eq!(ALLOCATIONS.load(Relaxed), 0, "{mode:?}: allocations of data threads over {MEASURED} packets or more");
+        assert!(
+            CALLS_LOOKED_AT.load(Relaxed) > 0,
+            "the allocator does count: the control thread allocates each second"
+        );
+        assert_eq!(
+            ALLOCATIONS.load(Relaxed),
+            0,
+            "{mode:?}: allocations of data threads over {MEASURED} packets or more"
+        );
     }
 }
 
@@ -195,7 +206,10 @@ fn no_system_call_is_made_per_packet() {
         }
     }
     let of = |start: &str| {
-        let (tid, _) = names.iter().find(|(_, name)| name.starts_with(start)).unwrap_or_else(|| panic!("{start} in {names:?}"));
+        let (tid, _) = names
+            .iter()
+            .find(|(_, name)| name.starts_with(start))
+            .unwrap_or_else(|| panic!("{start} in {names:?}"));
         let made = &calls[tid];
         (made.values().sum::<u64>(), made.clone())
     };

@@ -323,7 +323,13 @@ pub struct DemoArgs {
 #[derive(Args, Debug)]
 pub struct GenArgs {
     /// Send on this interface.
-    #[arg(short = 'i', long, value_name = "INTERFACE", conflicts_with = "write", required_unless_present = "write")]
+    #[arg(
+        short = 'i',
+        long,
+        value_name = "INTERFACE",
+        conflicts_with = "write",
+        required_unless_present = "write"
+    )]
     pub interface: Option<String>,
     /// Write a pcap file with nanosecond stamps instead.
     #[arg(short = 'w', long, value_name = "FILE")]
@@ -425,7 +431,9 @@ pub fn check(args: &CaptureArgs) -> Result<Checked, String> {
         (Some(interface), None) => Input::Interface(interface.clone()),
         (None, Some(file)) => Input::File(file.clone()),
         _ => {
-            return Err("say where packets come from: -i INTERFACE or -r FILE (-D lists interfaces)".to_owned());
+            return Err(
+                "say where packets come from: -i INTERFACE or -r FILE (-D lists interfaces)".to_owned()
+            );
         }
     };
     if matches!(input, Input::File(_)) {
@@ -487,7 +495,8 @@ fn refuse_live_only(args: &CaptureArgs) -> Result<(), String> {
 }
 
 fn key_value(word: &str) -> Result<(&str, u64), String> {
-    let (key, value) = word.split_once(':').ok_or_else(|| format!("{word:?}: say KEY:VALUE, e.g. duration:60"))?;
+    let (key, value) =
+        word.split_once(':').ok_or_else(|| format!("{word:?}: say KEY:VALUE, e.g. duration:60"))?;
     let number = value.parse().ok().filter(|n| *n > 0);
     Ok((key, number.ok_or_else(|| format!("{word:?}: {value:?} is no whole number above 0"))?))
 }
@@ -530,7 +539,9 @@ fn shed(word: &str) -> Result<Shed, String> {
         "decoding" => Ok(Shed::Decoding),
         _ => {
             let bytes = word.strip_prefix("payload:").and_then(|n| n.parse().ok()).filter(|n| *n >= 64);
-            let keep_bytes = bytes.ok_or_else(|| format!("{word:?}: say nothing, decoding, or payload:BYTES with at least 64"))?;
+            let keep_bytes = bytes.ok_or_else(|| {
+                format!("{word:?}: say nothing, decoding, or payload:BYTES with at least 64")
+            })?;
             Ok(Shed::Payload { keep_bytes })
         }
     }
@@ -571,8 +582,13 @@ mod tests {
 
     #[test]
     fn tcpdumps_words_mean_what_they_mean_there() {
-        let args = capture(&["-i", "eth0", "-s", "96", "-c", "7", "-p", "-Q", "inout", "-B", "2048", "udp", "port", "53"]);
-        assert_eq!((args.snaplen, args.count, args.no_promiscuous, args.ring_bytes), (96, Some(7), true, 2 << 20));
+        let args = capture(&[
+            "-i", "eth0", "-s", "96", "-c", "7", "-p", "-Q", "inout", "-B", "2048", "udp", "port", "53",
+        ]);
+        assert_eq!(
+            (args.snaplen, args.count, args.no_promiscuous, args.ring_bytes),
+            (96, Some(7), true, 2 << 20)
+        );
         let checked = check(&args).unwrap();
         assert_eq!(checked.filter, FilterWords::Expression("udp port 53".to_owned()));
         assert!(checked.spin);
@@ -580,10 +596,29 @@ mod tests {
 
     #[test]
     fn dumpcaps_words_shape_the_journal_and_the_end() {
-        let args = capture(&["-i", "x", "-w", "d", "-b", "filesize:8192", "-b", "files:4", "-b", "duration:60", "-a",
-            "duration:5", "-a", "packets:9", "-a", "filesize:10"]);
+        let args = capture(&[
+            "-i",
+            "x",
+            "-w",
+            "d",
+            "-b",
+            "filesize:8192",
+            "-b",
+            "files:4",
+            "-b",
+            "duration:60",
+            "-a",
+            "duration:5",
+            "-a",
+            "packets:9",
+            "-a",
+            "filesize:10",
+        ]);
         let c = check(&args).unwrap();
-        assert_eq!((c.segment_bytes, c.retain.bytes, c.rotate), (8 << 20, Some(32 << 20), Some(Duration::from_secs(60))));
+        assert_eq!(
+            (c.segment_bytes, c.retain.bytes, c.rotate),
+            (8 << 20, Some(32 << 20), Some(Duration::from_secs(60)))
+        );
         assert_eq!((c.duration, c.count, c.stop_bytes), (Some(Duration::from_secs(5)), Some(9), Some(10240)));
         assert!(check(&capture(&["-i", "x", "-a", "moons:3"])).unwrap_err().contains("moons"));
         assert!(check(&capture(&["-i", "x", "-b", "files:3"])).unwrap_err().contains("-w"));

@@ -3,11 +3,11 @@
 //! Data goes to standard output (`--json`, `-d`, `-D`), everything else to standard error.
 
 use super::common::{Exit, Terminals, complain};
-use super::fingerprint;
 use super::engine::{
-    self, CaptureArgs, Checked, Command, ConfigAction, DemoArgs, DirectionArg, Engine, FanoutArg, FilterWords, GenArgs,
-    Input, ModeArg, OnFullArg, StampArg,
+    self, CaptureArgs, Checked, Command, ConfigAction, DemoArgs, DirectionArg, Engine, FanoutArg,
+    FilterWords, GenArgs, Input, ModeArg, OnFullArg, StampArg,
 };
+use super::fingerprint;
 use crate::capture::af_packet::{self, Direction, Fanout, HwStamp, Mode, RingOptions};
 use crate::capture::file::{FileFilter, FileOptions, FileSource};
 use crate::config::Config;
@@ -18,6 +18,7 @@ use crate::pipeline::control::Status;
 use crate::pipeline::report::{text, write_hlog};
 use crate::pipeline::{CaptureConfig, Finished, Hooks, StartError, run};
 use crate::sys::libpcap::Libpcap;
+use crate::sys::netdev::NetDevice;
 use crate::validate::{FeedConfig, FeedProtocol, JudgeConfig};
 use clap::Parser;
 use std::io::Write;
@@ -88,10 +89,12 @@ fn capture(args: &CaptureArgs) -> Result<Exit, Failed> {
         return list_interfaces(args.json);
     }
     if args.list_stamps {
-        let name = args.interface.as_deref().ok_or_else(|| Failed::Usage("-J needs -i INTERFACE".to_owned()))?;
+        let name =
+            args.interface.as_deref().ok_or_else(|| Failed::Usage("-J needs -i INTERFACE".to_owned()))?;
         let sources = af_packet::stamp_sources(name).map_err(|e| Failed::Failure(e.to_string()))?;
         let lines: String = sources.iter().map(|s| format!("  {} ({})\n", s.name, s.description)).collect();
-        return to_stdout(&format!("Time stamp types for {name} (use option -j to set):\n{lines}")).map(|()| Exit::Done);
+        return to_stdout(&format!("Time stamp types for {name} (use option -j to set):\n{lines}"))
+            .map(|()| Exit::Done);
     }
     let checked = engine::check(args).map_err(Failed::Usage)?;
     if args.dump > 0 {
@@ -162,7 +165,6 @@ fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> 
         hardware: host.get("nic").cloned().unwrap_or_default(),
         os: host.get("kernel").cloned().unwrap_or_default(),
         host: Fingerprint(host),
-        judge: serde_json::to_string(&judge).map_err(|e| Failed::Failure(format!("feeds: {e}")))?,
         config_hash: checked.config.as_ref().map_or([0; 32], |c| c.hash),
     });
     Ok(CaptureConfig {
@@ -257,7 +259,8 @@ fn ring_options(
 }
 
 fn read_bpf(path: &std::path::Path) -> Result<Program, Failed> {
-    let text = std::fs::read_to_string(path).map_err(|e| Failed::Failure(format!("{}: {e}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failed::Failure(format!("{}: {e}", path.display())))?;
     Program::parse_ddd(&text).map_err(|e| Failed::Usage(format!("{}: {e}", path.display())))
 }
 
@@ -292,7 +295,11 @@ fn snaplen(args: &CaptureArgs) -> u32 {
 }
 
 /// The program for a file's packets: that of its first link type.
-fn file_program(args: &CaptureArgs, checked: &Checked, path: &str) -> Result<Option<(LinkType, Program)>, Failed> {
+fn file_program(
+    args: &CaptureArgs,
+    checked: &Checked,
+    path: &str,
+) -> Result<Option<(LinkType, Program)>, Failed> {
     let plain = |found: Option<Program>| found.map(|program| (LinkType::ETHERNET, program));
     match &checked.filter {
         FilterWords::None => groups_filter(checked).map(plain),
@@ -356,9 +363,15 @@ fn dump_filter(args: &CaptureArgs, checked: &Checked) -> Result<Exit, Failed> {
 fn list_interfaces(json: bool) -> Result<Exit, Failed> {
     let all = af_packet::list_interfaces().map_err(|e| Failed::Failure(e.to_string()))?;
     let text = if json {
-        serde_json::to_string(&all).map_err(|e| Failed::Failure(e.to_string()))? + "\n"
+        let rows: Vec<_> = all.iter().map(|i| serde_json::json!({"name": i.name, "index": i.ifindex, "up": i.is_up(), "running": i.is_running(), "mtu_bytes": i.mtu})).collect();
+        format!("{}\n", serde_json::Value::Array(rows))
     } else {
-        (1..).zip(&all).map(|(n, i)| format!("{n}.{i}\n")).collect()
+        let state = |i: &NetDevice| match (i.is_up(), i.is_running()) {
+            (true, true) => "Up, Running",
+            (true, false) => "Up",
+            (false, _) => "Down",
+        };
+        (1..).zip(&all).map(|(n, i)| format!("{n}.{} [{}, MTU {}]\n", i.name, state(i), i.mtu)).collect()
     };
     to_stdout(&text).map(|()| Exit::Done)
 }
@@ -370,10 +383,15 @@ fn check_config(file: &std::path::Path) -> Result<Exit, Failed> {
     } else {
         Some(for_groups(&group_ports(&config)).map_err(|e| Failed::Failure(e.to_string()))?)
     };
-    let feeds: String = config.feeds.iter().map(|f| format!("feed {f}\n")).collect();
+    let feeds: String =
+        config.feeds.iter().map(|f| format!("feed {}: {} port {}\n", f.name, f.group, f.port)).collect();
     let size = filter.map_or(0, |f| f.insns().len());
-    to_stdout(&format!("{feeds}{}: ok, {} feeds, filter of {size} instructions\n", file.display(), config.feeds.len()))
-        .map(|()| Exit::Done)
+    to_stdout(&format!(
+        "{feeds}{}: ok, {} feeds, filter of {size} instructions\n",
+        file.display(),
+        config.feeds.len()
+    ))
+    .map(|()| Exit::Done)
 }
 
 /// The user's terminal: signals become commands, the status stays on one line.
@@ -423,7 +441,8 @@ impl Terminal {
             .stamp_to_journal_ns
             .map(|(p50, p99)| format!("  stamp→journal p50 {p50} ns p99 {p99} ns"))
             .unwrap_or_default();
-        let ladder = if status.ladder > 0 { format!("  SHEDDING level {}", status.ladder) } else { String::new() };
+        let ladder =
+            if status.ladder > 0 { format!("  SHEDDING level {}", status.ladder) } else { String::new() };
         format!(
             "{}.{} s  {} packets  {}/s  {} bytes  rejected {}  lost {}{latency}{ladder}",
             status.running_ns / 1_000_000_000,
@@ -440,8 +459,12 @@ impl Terminal {
 impl Hooks for Terminal {
     fn command(&mut self) -> Option<crate::pipeline::Command> {
         use crate::pipeline::Command as Asked;
-        let flags =
-            [(&self.stop, Asked::Stop), (&self.counts, Asked::Counts), (&self.sync, Asked::Sync), (&self.rotate, Asked::Rotate)];
+        let flags = [
+            (&self.stop, Asked::Stop),
+            (&self.counts, Asked::Counts),
+            (&self.sync, Asked::Sync),
+            (&self.rotate, Asked::Rotate),
+        ];
         flags.into_iter().find(|(flag, _)| flag.swap(false, Relaxed)).map(|(_, command)| command)
     }
     fn ready(&mut self, source: &str) {

@@ -33,7 +33,9 @@ pub fn of_interface(name: &str) -> BTreeMap<String, String> {
     if let Some(driver) = driver {
         facts.insert("nic".to_owned(), driver);
     }
-    for (fact, file) in [("mac", "address"), ("mtu", "mtu"), ("speed_mbps", "speed"), ("tx_queue", "tx_queue_len")] {
+    for (fact, file) in
+        [("mac", "address"), ("mtu", "mtu"), ("speed_mbps", "speed"), ("tx_queue", "tx_queue_len")]
+    {
         if let Ok(value) = fs::read_to_string(format!("{dir}/{file}")) {
             facts.insert(fact.to_owned(), value.trim().to_owned());
         }

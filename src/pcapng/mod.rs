@@ -90,6 +90,3 @@ pub mod option {
     /// `isb_usrdeliv`, u64.
     pub const ISB_USRDELIV: u16 = 8;
 }
-//! pcapng (<https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcapng/>): bytes in, values out, and back.
-
-pub mod write;

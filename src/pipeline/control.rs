@@ -7,8 +7,7 @@ use super::report::{QueueView, snapshots};
 use super::{Command, Hooks};
 use crate::capture::af_packet::{LinkEvent, LinkWatch};
 use crate::clock::{Clock, ClockReading, SystemClock, read_together};
-use crate::journal::keeper::KeeperHandle;
-use crate::journal::{Event, EventKind, Note};
+use crate::journal::{Event, EventKind, KeeperHandle, Note};
 use crate::packet::LossPlace;
 use crate::ring::Producer;
 use crate::sys::phc::Phc;
@@ -191,13 +190,18 @@ impl Control<'_> {
         let Some(event) = self.link.as_mut().and_then(LinkWatch::check) else { return };
         let kind = match event {
             LinkEvent::Up { .. } => EventKind::LINK_UP,
-            LinkEvent::Down | LinkEvent::Gone => EventKind::LINK_DOWN,
+            LinkEvent::Down | LinkEvent::Gone | LinkEvent::Stranded { .. } => EventKind::LINK_DOWN,
         };
-        let name = self.link.as_ref().map(|l| l.interface().to_owned()).unwrap_or_default();
+        let name = self.link.as_ref().map(|l| l.name().to_owned()).unwrap_or_default();
         let text = match event {
             LinkEvent::Up { ifindex } => format!("{name}: link is up (interface index {ifindex})"),
             LinkEvent::Down => format!("{name}: link is down; the capture waits for it"),
-            LinkEvent::Gone => format!("{name}: the interface is gone; the capture waits for it to come back"),
+            LinkEvent::Stranded { why } => {
+                format!("{name}: came back, but cannot be captured from again: {why}")
+            }
+            LinkEvent::Gone => {
+                format!("{name}: the interface is gone; the capture waits for it to come back")
+            }
         };
         self.event(hooks, kind, 0, text);
     }
@@ -205,8 +209,7 @@ impl Control<'_> {
     /// Passes on what the keeper has to say.
     pub fn hear_keeper(&mut self, hooks: &mut dyn Hooks) {
         let Some(keeper) = &self.keeper else { return };
-        let events: Vec<_> = std::iter::from_fn(|| keeper.next_event()).collect();
-        for event in events {
+        for event in keeper.take_events() {
             self.event(hooks, event.kind, event.value, event.text);
         }
     }

@@ -11,17 +11,22 @@ pub mod queue;
 pub mod report;
 pub mod worker;
 
-use crate::capture::af_packet::{self, Fanout, Granted, LinkWatch, Mode, OpenError, OpenedQueues, Ring, RingOptions};
+use crate::capture::af_packet::{
+    self, Fanout, Granted, LinkWatch, Mode, OpenError, OpenedQueues, Ring, RingOptions,
+};
 use crate::capture::file::{FileOptions, FileSource};
 use crate::capture::{Lease, Source, SourceError};
 use crate::clock::{Clock, SystemClock};
-use crate::journal::keeper::{Keeper, KeeperHandle, KeeperReport};
-use crate::journal::writer::Writer;
-use crate::journal::{EventKind, Journal, JournalError, JournalOptions, Note};
+use crate::journal::manifest::{self, Manifest};
+use crate::journal::{
+    EventKind, Journal, JournalError, JournalOptions, Keeper, KeeperReport, Recovery, State, Writer,
+};
 use crate::packet::InterfaceDef;
+use crate::pcapng::write::InterfaceStats;
 use crate::ring::{Consumer, ring};
+use crate::sys::phc::Phc;
 use crate::validate::{Judge, JudgeConfig};
-use control::{Control, Ended, Status};
+use control::{Control, Status};
 use counters::{CaptureCounters, WorkerCounters, step_histograms};
 use ladder::{Ladder, Shed};
 use placement::{Layout, Pair, Quiet};
@@ -240,14 +245,17 @@ fn named<'scope, T: Send + 'scope>(
     name: String,
     body: impl FnOnce() -> T + Send + 'scope,
 ) -> ScopedJoinHandle<'scope, T> {
-    #[expect(clippy::expect_used, reason = "no thread at the start of a capture: the host is out of memory or pids")]
+    #[expect(
+        clippy::expect_used,
+        reason = "no thread at the start of a capture: the host is out of memory or pids"
+    )]
     std::thread::Builder::new().name(name).spawn_scoped(scope, body).expect("a thread can be started")
 }
 
 /// The opened source of every queue.
 enum Sources {
     Rings(Vec<Ring>),
-    File(Box<FileSource>),
+    File(Vec<FileSource>),
 }
 
 /// An opened input: its sources and what is known about them.
@@ -258,20 +266,25 @@ struct OpenInput {
     words: String,
     warnings: Vec<String>,
     live: bool,
+    phc_index: Option<u32>,
+    /// Leases that each queue's ring has.
+    capacities: Vec<usize>,
 }
 
 fn open_input(input: Input) -> Result<OpenInput, StartError> {
     match input {
         Input::File(options) => {
             let words = format!("file {}", options.path);
-            let source = Box::new(FileSource::open(options)?);
+            let source = FileSource::open(options)?;
             Ok(OpenInput {
-                sources: Sources::File(source),
+                sources: Sources::File(vec![source]),
                 interface: None,
                 link: None,
                 words,
                 warnings: Vec::new(),
                 live: false,
+                phc_index: None,
+                capacities: vec![FILE_BATCHES],
             })
         }
         Input::Live { ring, queues } => {
@@ -285,7 +298,10 @@ fn open_input(input: Input) -> Result<OpenInput, StartError> {
                 );
             }
             let words = rings.first().map(|(_, granted)| granted_words(&interface, granted, rings.len()));
+            let units = |(_, granted): &(Ring, Granted)| usize::try_from(granted.units).unwrap_or(usize::MAX);
             Ok(OpenInput {
+                phc_index: rings.first().and_then(|(_, granted)| granted.phc_index),
+                capacities: rings.iter().map(units).collect(),
                 sources: Sources::Rings(rings.into_iter().map(|(ring, _)| ring).collect()),
                 interface: Some(interface),
                 link: Some(link),
@@ -306,7 +322,8 @@ fn granted_words(interface: &InterfaceDef, granted: &Granted, queues: usize) -> 
             format!("throughput mode (TPACKET_V3, blocks retire after {} µs)", retire_ns / 1000)
         }
     };
-    let spread = granted.fanout.map(|(_, kind)| format!(", {queues} queues by {}", kind.name())).unwrap_or_default();
+    let spread =
+        granted.fanout.map(|(_, kind)| format!(", {queues} queues by {}", kind.name())).unwrap_or_default();
     format!(
         "{}, {mode}{spread}, ring of {} KiB in {} of {} bytes, packets up to {} bytes, stamps: {}",
         interface.name,
@@ -329,16 +346,13 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
     if let Some(options) = config.journal {
         let dir = options.dir.display().to_string();
         let (journal, recovery) = Journal::open(options)?;
-        warnings.extend(recovery.lines());
+        warnings.extend(recovery_words(&recovery));
         let (writers, keeper) = journal.start();
         tape = Some(OpenTape { dir, writers, keeper });
     }
     let mut input = open_input(config.input)?;
     warnings.append(&mut input.warnings);
-    let capacities: Vec<usize> = match &input.sources {
-        Sources::Rings(rings) => rings.iter().map(Ring::lease_count).collect(),
-        Sources::File(_) => vec![FILE_BATCHES],
-    };
+    let capacities = std::mem::take(&mut input.capacities);
     let queues = capacities.len();
     let (fused, pairs) = placement::choose(config.layout, queues, &placement::cpus(), &config.cpus);
     let threads = if fused { queues } else { 2 * queues };
@@ -383,8 +397,8 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         fifo: config.fifo,
     };
     let handle = keeper.as_ref().map(Keeper::handle);
-    let phc = input.link.as_ref().and_then(LinkWatch::phc);
-    let nic_before = input.link.as_ref().map_or(0, LinkWatch::nic_dropped);
+    let phc = input.phc_index.and_then(|index| Phc::open(index).ok());
+    let nic_before = input.link.as_mut().map_or(0, LinkWatch::nic_dropped);
     let mut control = Control {
         notes: note_ends,
         views: &shared.views,
@@ -402,7 +416,8 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
 
     std::thread::scope(|scope| {
         let stop = &keeper_stop;
-        let keeper_thread = keeper.map(|keeper| named(scope, "wt-keeper".to_owned(), move || keeper.run(stop)));
+        let keeper_thread =
+            keeper.map(|keeper| named(scope, "wt-keeper".to_owned(), move || keeper.run(stop)));
         if let Some(interface) = &input.interface {
             // Waits for the keeper's first segment, so that the first packet finds it ready.
             for worker in &mut workers {
@@ -412,18 +427,22 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         let places = pairs.iter().map(|pair| (fused, *pair)).zip(capacities);
         let mut chains = Vec::new();
         match &mut input.sources {
-            Sources::File(source) => {
-                for ((queue, worker), (place, capacity)) in workers.drain(..).enumerate().zip(places) {
-                    chains.push(start_queue(scope, &shared, queue, &mut **source, worker, place, capacity));
-                    break;
+            Sources::File(files) => {
+                let chain = files.drain(..).zip(workers.drain(..)).enumerate().zip(places);
+                for ((queue, (file, worker)), (place, capacity)) in chain {
+                    chains.push(start_queue(scope, &shared, queue, file, worker, place, capacity));
                 }
             }
             Sources::Rings(rings) => {
                 let chain = rings.iter_mut().zip(workers.drain(..)).enumerate().zip(places);
                 for ((queue, (ring, worker)), (place, capacity)) in chain {
                     chains.push(match ring {
-                        Ring::V2(r) => start_queue(scope, &shared, queue, r.source(), worker, place, capacity),
-                        Ring::V3(r) => start_queue(scope, &shared, queue, r.source(), worker, place, capacity),
+                        Ring::V2(r) => {
+                            start_queue(scope, &shared, queue, r.source(), worker, place, capacity)
+                        }
+                        Ring::V3(r) => {
+                            start_queue(scope, &shared, queue, r.source(), worker, place, capacity)
+                        }
                     });
                 }
             }
@@ -443,24 +462,34 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         control.drain(hooks, &data_done);
         report.ended = ended.name().to_owned();
 
-        let nic_dropped = control.link.as_ref().map_or(0, LinkWatch::nic_dropped).saturating_sub(nic_before);
+        let nic_dropped = control.link.as_mut().map_or(0, LinkWatch::nic_dropped).saturating_sub(nic_before);
         for (queue, chain) in chains.into_iter().enumerate() {
             let QueueEnd { worker, result } = chain.join();
             if let Err(error) = result {
                 report.failure.get_or_insert(error.to_string());
             }
             let capture = &shared.views[queue].capture;
-            let judge = worker.finish(capture.received.get(), capture.ring_dropped.get(), nic_dropped);
+            let judge = worker.finish(&InterfaceStats {
+                received: Some(capture.received.get()),
+                dropped: input.live.then_some(nic_dropped),
+                filter_accepted: Some(capture.received.get()),
+                os_dropped: Some(capture.ring_dropped.get()),
+                ..InterfaceStats::default()
+            });
             report.feeds.extend(judge.feeds());
         }
         keeper_stop.store(true, Release);
         if let Some(thread) = keeper_thread {
             let kept = joined(thread);
             control.hear_keeper(hooks);
-            report.journal = Some(journal_part(dir.unwrap_or_default(), &kept, &shared.views));
-            if let Some(failure) = kept.failure {
-                report.failure.get_or_insert(failure);
+            if kept.stats.state != State::Ok {
+                report.failure.get_or_insert(format!(
+                    "journal {}: {}",
+                    kept.stats.state.name(),
+                    kept.stats.reason
+                ));
             }
+            report.journal = Some(journal_part(dir.unwrap_or_default(), &kept, &shared.views));
         }
         report.ended_ns = SystemClock.now_ns();
         report::add_counts(&mut report, &shared.views, nic_dropped, handle.is_some());
@@ -484,13 +513,39 @@ const FILE_BATCHES: usize = 2;
 /// Notes on their way from the control thread to a worker.
 const NOTES: usize = 256;
 
+/// What opening the journal found, for people.
+fn recovery_words(recovery: &Recovery) -> Vec<String> {
+    let mut words = Vec::new();
+    for r in &recovery.recovered {
+        let cut = r.cut.as_ref().map(|(at, why)| format!(", cut at byte {at} ({why})")).unwrap_or_default();
+        let aside = r.quarantined.as_ref();
+        let aside = aside
+            .map(|(name, bytes)| format!("; {bytes} damaged bytes beyond are in {name}"))
+            .unwrap_or_default();
+        words.push(format!(
+            "an earlier capture left {} open: sealed with {} packets{cut}{aside}",
+            r.name, r.packets
+        ));
+    }
+    words.extend(
+        recovery
+            .unreadable
+            .iter()
+            .map(|name| format!("{name} could not be read and was set aside as {name}.damaged")),
+    );
+    words.extend(recovery.remarks.iter().cloned());
+    words
+}
+
 fn journal_part(dir: String, kept: &KeeperReport, views: &[QueueView]) -> JournalPart {
+    let bytes = std::fs::read(std::path::Path::new(&dir).join(manifest::FILE_NAME)).unwrap_or_default();
+    let head = Manifest::parse(&bytes).map(|m| manifest::hex(&m.head())).unwrap_or_default();
     JournalPart {
         dir,
-        segments_sealed: kept.segments_sealed,
-        bytes: kept.bytes_sealed,
-        head: kept.head.clone(),
-        longest_sync_ns: kept.longest_sync_ns,
+        segments_sealed: kept.stats.sealed,
+        segments_retired: kept.stats.retired,
+        head,
+        longest_sync_ns: kept.stats.longest_sync_ns,
         stalls: views.iter().map(|v| v.worker.stalls.get()).sum(),
         stalled_ns: views.iter().map(|v| v.worker.stalled_ns.get()).sum(),
     }
@@ -499,7 +554,7 @@ fn journal_part(dir: String, kept: &KeeperReport, views: &[QueueView]) -> Journa
 /// What the counts say that an operator should know, with the mend.
 fn afterthoughts(report: &Report, control: &Control<'_>) -> Vec<String> {
     let mut words = Vec::new();
-    let name = control.link.as_ref().map_or("INTERFACE", LinkWatch::interface);
+    let name = control.link.as_ref().map_or("INTERFACE", LinkWatch::name);
     if report.packets.gso > 0 {
         words.push(format!(
             "{} packets are several datagrams merged by the kernel: sequence checks cannot see the seams; \

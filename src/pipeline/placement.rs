@@ -112,7 +112,8 @@ impl Quiet {
             }
         });
         if lock_memory && let Err(error) = sched::lock_memory() {
-            refused.push(format!("memory is not locked: {error} (raise RLIMIT_MEMLOCK or give CAP_IPC_LOCK)"));
+            refused
+                .push(format!("memory is not locked: {error} (raise RLIMIT_MEMLOCK or give CAP_IPC_LOCK)"));
         }
         (Self { _dma_latency: file }, refused)
     }

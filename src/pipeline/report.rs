@@ -95,8 +95,8 @@ pub struct JournalPart {
     pub dir: String,
     /// Segments sealed by this capture.
     pub segments_sealed: u64,
-    /// Their bytes.
-    pub bytes: u64,
+    /// Segments deleted by retention or for want of room.
+    pub segments_retired: u64,
     /// Chain hash of the newest manifest line, hex.
     pub head: String,
     /// Longest sync, ns.
@@ -306,14 +306,7 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
     writeln!(out, "{dropped} packet{} dropped by kernel", plural(dropped))?;
     writeln!(out)?;
     let seconds = r.ended_ns.saturating_sub(r.began_ns) / 1_000_000;
-    writeln!(
-        out,
-        "{} for {}.{:03} s; ended: {}",
-        r.source,
-        seconds / 1000,
-        seconds % 1000,
-        r.ended
-    )?;
+    writeln!(out, "{} for {}.{:03} s; ended: {}", r.source, seconds / 1000, seconds % 1000, r.ended)?;
     write!(out, "packets   seen {}  accepted {}  rejected {}", captured, p.accepted, p.rejected)?;
     if p.not_judged > 0 {
         write!(out, "  not judged {}", p.not_judged)?;
@@ -345,13 +338,15 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
     if let Some(j) = &r.journal {
         writeln!(
             out,
-            "journal   {}: {} packets in {} sealed segment{}, {} bytes",
+            "journal   {}: {} packets on tape, {} segment{} sealed, {} retired, longest sync {} µs",
             j.dir,
             p.on_tape,
             j.segments_sealed,
             plural(j.segments_sealed),
-            j.bytes
+            j.segments_retired,
+            j.longest_sync_ns / 1000
         )?;
+        writeln!(out, "          head {}", j.head)?;
         if j.stalls > 0 {
             writeln!(
                 out,
@@ -363,7 +358,7 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
         }
     }
     for feed in &r.feeds {
-        writeln!(out, "{}", feed.line())?;
+        write_feed(out, feed)?;
     }
     write_latencies(out, &r.latencies)?;
     for check in &r.checks {
@@ -378,6 +373,39 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
     }
     Ok(())
 }
+
+fn write_feed(out: &mut String, f: &FeedReport) -> std::fmt::Result {
+    let how = if f.recognised { " (recognised, not configured)" } else { "" };
+    writeln!(
+        out,
+        "feed      {}{how}: session {:?}, {} packets, {} messages, next {}{}",
+        f.name,
+        f.session,
+        f.packets,
+        f.messages,
+        f.next_seq,
+        if f.ended { ", ended" } else { "" }
+    )?;
+    writeln!(
+        out,
+        "          gaps {} ({} messages missing), duplicates {}, out of order {} (filled {}), heartbeats {}, rejected {}, unknown types {}",
+        f.gaps,
+        f.missing_messages,
+        f.duplicates,
+        f.out_of_order,
+        f.filled,
+        f.heartbeats,
+        f.rejected,
+        f.unknown_types
+    )?;
+    for range in f.missing.iter().take(MISSING_SHOWN) {
+        writeln!(out, "          missing {}..{}", range.first, range.first + range.count)?;
+    }
+    Ok(())
+}
+
+/// Missing ranges of a feed that the text shows; JSON has all that are kept.
+const MISSING_SHOWN: usize = 8;
 
 fn write_list(out: &mut String, title: &str, list: &BTreeMap<&'static str, u64>) -> std::fmt::Result {
     if list.is_empty() {
@@ -423,7 +451,9 @@ pub fn write_hlog(
     began_ns: u64,
     ended_ns: u64,
 ) -> std::io::Result<()> {
-    use hdrhistogram::serialization::{V2DeflateSerializer, interval_log::IntervalLogWriterBuilder, interval_log::Tag};
+    use hdrhistogram::serialization::{
+        V2DeflateSerializer, interval_log::IntervalLogWriterBuilder, interval_log::Tag,
+    };
     use std::time::{Duration, UNIX_EPOCH};
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()

@@ -11,9 +11,9 @@ use super::counters::{Step, StepRecorders, WorkerCounters};
 use super::ladder::Ladder;
 use crate::capture::Lease;
 use crate::clock::Clock;
-use crate::journal::writer::{Append, Writer};
-use crate::journal::{Event, EventKind, Note};
+use crate::journal::{Append, Event, EventKind, Note, Writer};
 use crate::packet::{InterfaceDef, Judgement, Loss, LossPlace, Marks, Packet};
+use crate::pcapng::write::InterfaceStats;
 use crate::ring::Consumer;
 use crate::time::{Stamp, StampClock, delta_ns};
 use crate::validate::Judge;
@@ -187,11 +187,11 @@ impl<C: Clock> Worker<C> {
     }
 
     /// The last losses go on tape, the journal is handed over for sealing; gives back the judge with its feeds.
-    pub fn finish(mut self, received: u64, ring_dropped: u64, nic_dropped: u64) -> Judge {
+    pub fn finish(mut self, stats: &InterfaceStats) -> Judge {
         self.take_notes();
         self.pay_disk_loss();
         if let Some(writer) = self.writer.take() {
-            writer.finish(received, ring_dropped, nic_dropped);
+            writer.finish(std::slice::from_ref(stats));
         }
         self.judge
     }
