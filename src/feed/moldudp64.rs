@@ -130,7 +130,7 @@ fn check_blocks(blocks: &[u8], on_wire: usize, count: u16) -> Result<(), Verdict
 }
 
 /// Iterator over the messages of a packet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Messages<'a> {
     rest: &'a [u8],
     left: u16,
@@ -272,7 +272,7 @@ mod tests {
     fn a_message_too_long_is_refused_and_leaves_the_packet_as_it_was() {
         let mut out = vec![9];
         let mut encoder = Encoder::begin(&mut out, SESSION, 1);
-        assert!(!encoder.message(&[0; 65_536]));
+        assert!(!encoder.message(&vec![0; 65_536]));
         assert!(encoder.is_empty() && encoder.message(b"x"));
         assert_eq!(encoder.len(), 23);
         assert_eq!(encoder.finish(), 1);

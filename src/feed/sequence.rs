@@ -162,7 +162,8 @@ impl Tracker {
         counts.spaces += u64::from(step.new_space);
         counts.messages += step.fresh + step.filled;
         counts.gaps += u64::from(step.missing > 0);
-        counts.ever_missing += step.missing;
+        // A forged sequence number can make each gap nearly 2^64 long.
+        counts.ever_missing = counts.ever_missing.saturating_add(step.missing);
         counts.duplicates += step.seen;
         counts.out_of_order += u64::from(step.is_out_of_order());
     }

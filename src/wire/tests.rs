@@ -348,9 +348,9 @@ fn a_frame_that_cannot_be_built_is_refused() {
     let mut out = Vec::new();
     assert!(build::udp_frame(&mut out, &frame, b"").is_err());
     let same = build::UdpFrame { dst: "1.2.3.5:1".parse().unwrap(), ..frame };
-    assert!(build::udp_frame(&mut out, &same, &[0; 65_508]).is_err());
+    assert!(build::udp_frame(&mut out, &same, &vec![0; 65_508]).is_err());
     assert!(out.is_empty());
-    assert!(build::udp_frame(&mut out, &same, &[0; 65_507]).is_ok());
+    assert!(build::udp_frame(&mut out, &same, &vec![0; 65_507]).is_ok());
 }
 
 const LINKS: [LinkType; 9] = [

@@ -114,6 +114,15 @@ fn the_end_of_the_number_space_does_not_overflow() {
     assert_eq!(tracker.next(), u64::MAX);
 }
 
+#[test]
+fn forged_numbers_and_restarts_do_not_overflow_the_counts() {
+    // Bug: the total of missing messages overflowed. Cause: after a restart the whole number space can
+    // be missing again. Fix: the total saturates.
+    let (tracker, _) =
+        run(&[(1, 2), (u64::MAX - 5, 1), (1, 0), (1, 1), (u64::MAX - 5, 1), (1, 0), (u64::MAX, 0)]);
+    assert_eq!(tracker.still_missing(), u64::MAX);
+}
+
 /// The twin: remembers every message it saw, and applies the rules to that set.
 #[derive(Default)]
 struct Twin {
