@@ -33,3 +33,4 @@ pub mod tape;
 // floor 5: raw arguments → checked configuration
 pub mod cli;
 pub mod config;
+pub mod demo;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// What is in a generated feed.
+/// What is in a generated feed. Counts are in the units of [`crate::validate::FeedReport`], summed over sessions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Answers {
     /// Seed that it was made from.
@@ -19,14 +19,16 @@ pub struct Answers {
     pub bytes: u64,
     /// Messages that arrive: in order or late, each counted once; those of a packet with a short message included.
     pub messages: u64,
-    /// Gaps that are never filled.
+    /// Times that messages are found missing, those included that come later.
     pub gaps: u64,
     /// Messages that never come.
     pub missing_messages: u64,
-    /// Packets whose messages had all come before.
+    /// Messages that come again.
     pub duplicates: u64,
-    /// Packets that come after their successor: a gap opens and is filled.
+    /// Packets that come after their successor.
     pub out_of_order: u64,
+    /// Messages of these: missing first, then there.
+    pub filled: u64,
     /// Heartbeats.
     pub heartbeats: u64,
     /// End-of-session packets.
@@ -56,6 +58,7 @@ impl Answers {
             missing_messages: 0,
             duplicates: 0,
             out_of_order: 0,
+            filled: 0,
             heartbeats: 0,
             end_packets: 0,
             sessions: 1,

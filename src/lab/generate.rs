@@ -168,12 +168,14 @@ impl FeedGenerator {
                 answers.missing_messages += u64::from(messages);
             }
             Fault::Duplicate => {
-                answers.duplicates += 1;
+                answers.duplicates += u64::from(messages);
                 let copy = self.frame_of_payload();
                 self.emit(copy);
             }
             Fault::Reorder => {
+                answers.gaps += 1;
                 answers.out_of_order += 1;
+                answers.filled += u64::from(messages);
                 answers.data(messages);
                 self.held = Some(self.frame_of_payload());
             }
@@ -368,7 +370,7 @@ mod tests {
         let mut rejected = BTreeMap::new();
         let mut seen: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
         let mut next: BTreeMap<String, u64> = BTreeMap::new();
-        let (mut duplicates, mut late, mut idle) = (0, 0, 0);
+        let (mut duplicates, mut late, mut filled, mut idle) = (0, 0, 0, 0);
         for (index, frame) in frames.iter().enumerate() {
             let (verdict, place) = look(frame, ip_at);
             if verdict != "accepted" {
@@ -380,10 +382,13 @@ mod tests {
             let Some((session, sequence, count)) = place else { continue };
             idle += u64::from(count == 0);
             let seen = seen.entry(session.clone()).or_default();
-            let news = (sequence..sequence + count).filter(|&n| seen.insert(n)).count();
-            duplicates += u64::from(count > 0 && news == 0);
+            let news = (sequence..sequence + count).filter(|&n| seen.insert(n)).count() as u64;
+            duplicates += count - news;
             let next = next.entry(session).or_insert(1);
-            late += u64::from(news > 0 && sequence < *next);
+            if news > 0 && sequence < *next {
+                late += 1;
+                filled += news;
+            }
             *next = (*next).max(sequence + count);
         }
         assert_eq!(frames.len() as u64, answers.packets);
@@ -392,12 +397,13 @@ mod tests {
         assert_eq!(seen.values().map(BTreeSet::len).sum::<usize>() as u64, answers.messages);
         assert_eq!(seen.len() as u64, answers.sessions);
         assert_eq!((duplicates, late), (answers.duplicates, answers.out_of_order));
+        assert_eq!(filled, answers.filled);
         assert_eq!(idle, answers.heartbeats + answers.end_packets);
         let holes: Vec<_> =
             seen.iter().flat_map(|(session, seen)| (1..next[session]).map(|n| seen.contains(&n))).collect();
         assert_eq!(holes.iter().filter(|&&came| !came).count() as u64, answers.missing_messages);
         let gaps = holes.windows(2).filter(|pair| pair[0] && !pair[1]).count();
-        assert_eq!(gaps as u64, answers.gaps);
+        assert_eq!(gaps as u64 + late, answers.gaps);
         assert_eq!(next[&answers.session], answers.next_sequence);
     }
 
