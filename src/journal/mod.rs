@@ -25,6 +25,7 @@ pub use options::{Fingerprint, JournalError, JournalOptions, OnFull};
 pub use recover::{Recovered, Recovery};
 pub use shared::State;
 pub use writer::{Append, Writer};
+pub mod verify;
 
 use crate::clock::ClockReading;
 use crate::packet::Loss;
