@@ -7,3 +7,5 @@
 
 pub mod clock;
 pub mod readable;
+pub mod libpcap;
+pub mod socket_filter;
