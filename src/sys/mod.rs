@@ -6,6 +6,6 @@
 #![allow(unsafe_code, reason = "the one home of unsafe; tests/architecture.rs keeps it so")]
 
 pub mod clock;
-pub mod readable;
 pub mod libpcap;
+pub mod readable;
 pub mod socket_filter;
