@@ -14,4 +14,5 @@ pub mod random;
 pub mod readable;
 pub mod segment_map;
 pub mod sleep;
+pub mod readable;
 pub mod socket_filter;
