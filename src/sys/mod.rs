@@ -14,5 +14,4 @@ pub mod random;
 pub mod readable;
 pub mod segment_map;
 pub mod sleep;
-pub mod readable;
 pub mod socket_filter;
