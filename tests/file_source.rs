@@ -17,8 +17,9 @@ use std::ops::ControlFlow;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wiretape::capture::file::{FileOptions, FileSource};
+use wiretape::capture::file::{FileOptions, FileSource, by_program};
 use wiretape::capture::{Lease as _, Source as _, SourceError, Take};
+use wiretape::filter::{GroupPort, for_groups};
 use wiretape::packet::LinkType;
 use wiretape::time::StampClock;
 
@@ -100,7 +101,7 @@ fn differences(path: &Path) -> Vec<String> {
 fn agrees(seen: &Seen, row: &Row) -> bool {
     let pseudo = if seen.link == LinkType(123) { 4 } else { 0 };
     let overflowed =
-        seen.link == LinkType(123) && seen.ns == 1_544_487_417 * 1_000_000_000 + 1_159_821_166_000;
+        seen.link == LinkType(123) && seen.ns == 1_544_488_577 * 1_000_000_000 + 1_159_821_166_000;
     let stamps = match row.ns {
         // A Simple Packet Block has no time, and tshark shows none.
         None => seen.clock == StampClock::NONE,
@@ -241,6 +242,27 @@ fn a_filter_and_a_snap_length_apply_to_files() {
     assert_eq!(outcome.packets.len(), 2_500);
     assert!(outcome.packets.iter().all(|packet| packet.bytes.len() == 6 && packet.wire_len == 80));
     assert_eq!(outcome.interfaces[0].snaplen, 6);
+}
+
+#[test]
+fn a_group_program_keeps_on_a_file_what_goes_to_the_group() {
+    let group = GroupPort { group: "239.1.2.3".parse().unwrap(), port: None, source: None };
+    let program = for_groups(&[group]).unwrap();
+    let frame = |last: u8| {
+        let mut frame = vec![0; 60];
+        frame[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
+        frame[16..18].copy_from_slice(&[0, 46]);
+        frame[23] = 17;
+        frame[30..34].copy_from_slice(&[239, 1, 2, last]);
+        frame
+    };
+    let mut file = Classic::new(Order::Little, false, 1);
+    file.record(1, 0, &frame(3), 60);
+    file.record(2, 0, &frame(4), 60);
+    let options = FileOptions { filter: Some(by_program(program)), ..FileOptions::default() };
+    let outcome = read_options(&file.bytes, options);
+    assert_eq!((outcome.counts.received, outcome.counts.filtered), (1, 1));
+    assert_eq!(outcome.packets[0].ns, 1_000_000_000);
 }
 
 #[test]

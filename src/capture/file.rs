@@ -18,6 +18,7 @@ mod ng;
 pub use batch::FileLease;
 
 use super::{Source, SourceCounts, SourceError, Take};
+use crate::filter::Program;
 use crate::packet::{LinkType, Loss, Packet};
 use crate::sys::readable::readable;
 use batch::{Batch, Pool};
@@ -32,6 +33,12 @@ pub const MAX_PACKET_BYTES: u32 = 262_144;
 
 /// Says of a packet (whole, before the snap length) whether it is wanted.
 pub type FileFilter = Box<dyn FnMut(&Packet<'_>) -> bool + Send>;
+
+/// A filter that keeps what `program` keeps. The program is compiled for one link type
+/// ([`FileSource::first_link`]); packets of interfaces of another are for the caller to judge.
+pub fn by_program(program: Program) -> FileFilter {
+    Box::new(move |packet| program.accepts(packet))
+}
 
 /// Which file, and what of it.
 #[derive(Default)]

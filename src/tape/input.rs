@@ -11,6 +11,7 @@ use crate::journal::format;
 use crate::journal::reader::{Place, ReadOptions, Record, Tape};
 use crate::packet::{InterfaceDef, Judgement, LinkType, Packet};
 use crate::time::StampClock;
+use crate::validate::{Judge, JudgeConfig};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -138,7 +139,7 @@ impl Input {
             return Ok(());
         }
         self.walk(&mut |item| {
-            if !chooser.wants(item)? {
+            if !chooser.wants(&item.packet, item.judgement)? {
                 return Ok(ControlFlow::Continue(()));
             }
             left = left.map(|n| n - 1);
@@ -241,6 +242,7 @@ fn walk_tape(tape: &Tape, each: &mut Each<'_>) -> Result<(), TapeError> {
 fn walk_file(path: &Path, each: &mut Each<'_>) -> Result<(), TapeError> {
     let options = FileOptions { path: path.to_string_lossy().into_owned(), ..FileOptions::default() };
     let mut source = FileSource::open(options).map_err(refused)?;
+    let mut judge = Judge::new(&JudgeConfig::default());
     let nameless = InterfaceDef::named("", LinkType::ETHERNET);
     let mut interfaces: Vec<InterfaceDef> = Vec::new();
     loop {
@@ -257,8 +259,7 @@ fn walk_file(path: &Path, each: &mut Each<'_>) -> Result<(), TapeError> {
         lease.walk(|packet| {
             let index = usize::try_from(packet.interface).unwrap_or(usize::MAX);
             let interface = interfaces.get(index).unwrap_or(&nameless);
-            let d = crate::wire::dissect(&packet);
-            let judgement = Judgement { verdict: d.verdict, findings: d.findings };
+            let judgement = judge.judge(&packet);
             let item = Item { packet, judgement, interface, interface_id: packet.interface, place: None };
             result = each(&item);
             match result {

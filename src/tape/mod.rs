@@ -4,6 +4,7 @@
 //! stream and remarks to another, and never need privilege. A tool answers
 //! `Result<Outcome, TapeError>`, from which the program makes its exit code.
 
+pub mod decode;
 pub mod export;
 pub mod hex;
 pub mod hist;

@@ -1,10 +1,10 @@
 //! Which packets a tool looks at: a stretch of time, verdicts, a direction, a filter, a count.
 
-use super::input::{Item, Span};
+use super::input::Span;
 use super::outcome::TapeError;
 use super::when::{When, resolve_range};
 use crate::filter::{Insn, Program};
-use crate::packet::{LinkType, Verdict};
+use crate::packet::{EpbFlags, Judgement, LinkType, Packet, Verdict};
 use crate::sys::libpcap::Libpcap;
 use std::ops::Range;
 
@@ -94,11 +94,10 @@ impl<'s> Chooser<'s> {
     ///
     /// # Errors
     /// [`TapeError::Refused`] if the filter does not compile for the packet's link type.
-    pub fn wants(&mut self, item: &Item<'_>) -> Result<bool, TapeError> {
+    pub fn wants(&mut self, packet: &Packet<'_>, judgement: Judgement) -> Result<bool, TapeError> {
         let s = self.selection;
-        let packet = &item.packet;
         if !self.stamps_ns.contains(&packet.stamp.ns)
-            || !(s.verdicts.is_empty() || s.verdicts.contains(&item.judgement.verdict))
+            || !(s.verdicts.is_empty() || s.verdicts.contains(&judgement.verdict))
             || !goes(s.direction, packet.flags)
         {
             return Ok(false);
@@ -144,7 +143,7 @@ impl<'s> Chooser<'s> {
     }
 }
 
-fn goes(direction: Direction, flags: crate::packet::EpbFlags) -> bool {
+fn goes(direction: Direction, flags: EpbFlags) -> bool {
     match direction {
         Direction::Both => true,
         Direction::In => flags.is_inbound(),

@@ -61,7 +61,8 @@ pub struct FeedConfig {
 }
 
 /// What a judge is to look for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct JudgeConfig {
     /// Feeds by address.
     pub feeds: Vec<FeedConfig>,
