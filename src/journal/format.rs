@@ -16,7 +16,9 @@ use crate::time::Stamp;
 /// Version of the format that this program writes.
 pub const FORMAT_VERSION: u16 = 1;
 /// Distance of anchors, bytes.
-pub const MIB: u64 = 1 << 20;
+pub const MIB: u64 = MIB_BYTES as u64;
+/// The same, for lengths in memory.
+pub const MIB_BYTES: usize = 1 << 20;
 /// Longest packet, captured bytes.
 pub const MAX_PACKET_BYTES: usize = 262_144;
 /// Smallest segment, bytes.

@@ -4,11 +4,28 @@
 //! deletes; any number of readers follow without locks. Knows nothing of who
 //! validates or why. The format is described in `docs/journal-format.md`.
 
+mod ahead;
+mod behind;
 pub mod format;
 pub mod index;
+pub mod keeper;
 pub mod manifest;
+pub mod open;
+pub mod options;
 pub mod reader;
+pub mod recover;
+mod segment;
+mod shared;
 pub mod verify;
+pub mod writer;
+
+pub use behind::DURABLE_FILE_NAME;
+pub use keeper::{Durable, Keeper, KeeperHandle, KeeperReport, KeeperStats};
+pub use open::{CaptureEntry, Description, Journal};
+pub use options::{Fingerprint, JournalError, JournalOptions, OnFull};
+pub use recover::{Recovered, Recovery};
+pub use shared::State;
+pub use writer::{Append, Writer};
 
 use crate::clock::ClockReading;
 use crate::packet::Loss;

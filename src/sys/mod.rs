@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "the one home of unsafe; tests/architecture.rs keeps it so")]
 
 pub mod clock;
-pub mod map_read;
 pub mod fs;
+pub mod map_read;
 pub mod random;
 pub mod segment_map;

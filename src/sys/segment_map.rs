@@ -82,14 +82,15 @@ impl SegmentMap {
     }
 
     /// Address and length of the pages that hold `[from, to)`, kept inside the mapping.
-    fn pages(&self, from: usize, to: usize) -> (*mut libc::c_void, usize) {
-        let from = from.min(self.0.len) / PAGE * PAGE;
-        let to = to.min(self.0.len).max(from);
+    fn pages(&self, from: u64, to: u64) -> (*mut libc::c_void, usize) {
+        let inside = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(self.0.len);
+        let from = inside(from) / PAGE * PAGE;
+        let to = inside(to).max(from);
         // `from` lies inside the mapping (or at its end), so the address cannot wrap.
         (self.0.base.as_ptr().wrapping_add(from).cast(), (to - from).next_multiple_of(PAGE))
     }
 
-    fn advise(&self, from: usize, to: usize, advice: libc::c_int) -> io::Result<()> {
+    fn advise(&self, from: u64, to: u64, advice: libc::c_int) -> io::Result<()> {
         let (at, len) = self.pages(from, to);
         // SAFETY: the pages lie in this mapping; neither advice used here (huge pages, populate) changes
         // their contents.
@@ -102,14 +103,14 @@ impl SegmentMap {
     /// # Errors
     /// What `madvise(2)` says (`EINVAL`: this kernel has none; harmless).
     pub fn want_huge_pages(&self) -> io::Result<()> {
-        self.advise(0, self.0.len, libc::MADV_HUGEPAGE)
+        self.advise(0, u64::MAX, libc::MADV_HUGEPAGE)
     }
 
     /// Makes the pages of `[from, to)` present and writable, as if each had been stored to.
     ///
     /// # Errors
     /// `EFAULT` where storing would have raised SIGBUS; `EINVAL` on kernels before 5.14.
-    pub fn populate(&self, from: usize, to: usize) -> io::Result<()> {
+    pub fn populate(&self, from: u64, to: u64) -> io::Result<()> {
         self.advise(from, to, libc::MADV_POPULATE_WRITE)
     }
 
@@ -117,7 +118,7 @@ impl SegmentMap {
     ///
     /// # Errors
     /// What `msync(2)` says: then it is not known what of the range is on the medium.
-    pub fn sync(&self, from: usize, to: usize) -> io::Result<()> {
+    pub fn sync(&self, from: u64, to: u64) -> io::Result<()> {
         let (at, len) = self.pages(from, to);
         // SAFETY: the pages lie in this mapping, which is alive.
         let rc = unsafe { libc::msync(at, len, libc::MS_SYNC) };

@@ -4,6 +4,12 @@
 //! stream and remarks to another, and never need privilege. A tool answers
 //! `Result<Outcome, TapeError>`, from which the program makes its exit code.
 
+pub mod extract;
+pub mod follow;
+pub mod info;
+pub mod loss;
 pub mod outcome;
+pub mod pcapng_out;
+pub mod verify;
 pub mod when;
 pub mod words;
