@@ -20,8 +20,6 @@ pub mod pace;
 pub mod packet_send;
 pub mod packet_socket;
 pub mod phc;
-pub mod fs;
-pub mod map_read;
 pub mod random;
 pub mod raw_send;
 pub mod readable;

@@ -18,7 +18,6 @@ pub mod extract;
 pub mod follow;
 pub mod info;
 pub mod loss;
-pub mod outcome;
 pub mod pcapng_out;
 pub mod verify;
 pub mod when;
