@@ -1,7 +1,501 @@
-//! The engine program: words in, capture, report out. All work is the library's.
+//! Runs the engine's commands: checked words become a capture, its report becomes output and exit code.
+//!
+//! Data goes to standard output (`--json`, `-d`, `-D`), everything else to standard error.
 
-use std::process::ExitCode;
+use super::common::{Exit, Terminals, complain};
+use super::engine::{
+    self, CaptureArgs, Checked, Command, ConfigAction, DemoArgs, DirectionArg, Engine, FanoutArg,
+    FilterWords, GenArgs, Input, ModeArg, OnFullArg, StampArg,
+};
+use super::fingerprint;
+use crate::capture::af_packet::{self, Direction, Fanout, HwStamp, Mode, RingOptions};
+use crate::capture::file::{FileFilter, FileOptions, FileSource};
+use crate::config::Config;
+use crate::filter::{GroupPort, Insn, Program, for_groups};
+use crate::journal::{Fingerprint, JournalOptions, OnFull};
+use crate::packet::LinkType;
+use crate::pipeline::control::Status;
+use crate::pipeline::report::{text, write_hlog};
+use crate::pipeline::{CaptureConfig, Finished, Hooks, StartError, run};
+use crate::sys::libpcap::Libpcap;
+use crate::sys::netdev::NetDevice;
+use crate::validate::{FeedConfig, FeedProtocol, JudgeConfig};
+use clap::Parser;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-fn main() -> ExitCode {
-    wiretape::cli::engine_run::main().into()
+const PROGRAM: &str = "wiretape";
+
+/// Why a command could not do its work, with the exit code that says so.
+#[derive(Debug)]
+enum Failed {
+    /// The words are wrong: exit code 2.
+    Usage(String),
+    /// It could not be done: exit code 1.
+    Failure(String),
+}
+
+impl From<StartError> for Failed {
+    fn from(error: StartError) -> Self {
+        Self::Failure(error.to_string())
+    }
+}
+
+/// The engine program.
+pub fn main() -> Exit {
+    let engine = match Engine::try_parse() {
+        Ok(engine) => engine,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // Nowhere to complain about a closed standard output.
+            let _ = error.print();
+            return exit;
+        }
+    };
+    let done = match engine.command {
+        Command::Capture(args) => capture(&args),
+        Command::Demo(args) => demo(&args),
+        Command::Gen(args) => generate(&args),
+        Command::Config(args) => match args.action {
+            ConfigAction::Check { file } => check_config(&file),
+        },
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(Failed::Usage(text)) => {
+            complain(PROGRAM, &text);
+            Exit::Usage
+        }
+        Err(Failed::Failure(text)) => {
+            complain(PROGRAM, &text);
+            Exit::Failure
+        }
+    }
+}
+
+fn to_stdout(text: &str) -> Result<(), Failed> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failed::Failure(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn capture(args: &CaptureArgs) -> Result<Exit, Failed> {
+    if args.list_interfaces {
+        return list_interfaces(args.json);
+    }
+    if args.list_stamps {
+        let name =
+            args.interface.as_deref().ok_or_else(|| Failed::Usage("-J needs -i INTERFACE".to_owned()))?;
+        let sources = af_packet::stamp_sources(name).map_err(|e| Failed::Failure(e.to_string()))?;
+        let lines: String = sources.iter().map(|s| format!("  {} ({})\n", s.name, s.description)).collect();
+        return to_stdout(&format!("Time stamp types for {name} (use option -j to set):\n{lines}"))
+            .map(|()| Exit::Done);
+    }
+    let checked = engine::check(args).map_err(Failed::Usage)?;
+    if args.dump > 0 {
+        return dump_filter(args, &checked);
+    }
+    let config = plan(args, &checked)?;
+    let mut terminal = Terminal::new(args)?;
+    let finished = run(config, &mut terminal)?;
+    terminal.end_status();
+    conclude(args, &finished)
+}
+
+/// The report goes out; the exit code follows from it.
+fn conclude(args: &CaptureArgs, finished: &Finished) -> Result<Exit, Failed> {
+    let report = &finished.report;
+    if args.json {
+        let json = serde_json::to_string(report).map_err(|e| Failed::Failure(format!("report: {e}")))?;
+        to_stdout(&(json + "\n"))?;
+    } else {
+        eprint!("{}", text(report));
+    }
+    if let Some(path) = &args.hlog {
+        let say = |e: std::io::Error| Failed::Failure(format!("{}: {e}", path.display()));
+        let mut file = std::fs::File::create(path).map_err(say)?;
+        write_hlog(&mut file, &finished.snapshots, report.began_ns, report.ended_ns).map_err(say)?;
+    }
+    if report.failure.is_some() {
+        return Ok(Exit::Failure);
+    }
+    if args.fail_on_loss && !report.lossless() {
+        return Ok(Exit::BadVerdict);
+    }
+    Ok(Exit::Done)
+}
+
+/// Checked words become a decided capture.
+fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> {
+    let feeds = checked.config.as_ref().map(feed_configs).unwrap_or_default();
+    let judge = JudgeConfig { feeds, recognise: !args.no_recognise, max_streams: MAX_STREAMS };
+    let (input, host) = match &checked.input {
+        Input::Interface(name) => {
+            let filter = kernel_filter(args, checked, name)?;
+            let mut groups = args.join.clone();
+            groups.extend(judge.feeds.iter().map(|f| f.group).filter(std::net::IpAddr::is_multicast));
+            let ring = Box::new(ring_options(args, checked, name, filter, groups));
+            let host = fingerprint::of_interface(name);
+            (crate::pipeline::Input::Live { ring, queues: args.queues }, host)
+        }
+        Input::File(path) => {
+            let filter = file_filter(args, checked, path)?;
+            let options = FileOptions { path: path.clone(), filter, snaplen: args.snaplen };
+            (crate::pipeline::Input::File(options), fingerprint::of_host())
+        }
+    };
+    let journal = args.journal.as_ref().map(|dir| JournalOptions {
+        dir: dir.clone(),
+        queues: args.queues,
+        segment_bytes: checked.segment_bytes,
+        rotate: checked.rotate,
+        retain_bytes: checked.retain.bytes,
+        retain_age: checked.retain.age,
+        sync_interval: args.sync_interval,
+        on_full: match args.on_full {
+            OnFullArg::Stop => OnFull::Stop,
+            OnFullArg::DropOldest => OnFull::DropOldest,
+        },
+        application: format!("wiretape {}", engine::version()),
+        hardware: host.get("nic").cloned().unwrap_or_default(),
+        os: host.get("kernel").cloned().unwrap_or_default(),
+        host: Fingerprint(host),
+        config_hash: checked.config.as_ref().map_or([0; 32], |c| c.hash),
+    });
+    Ok(CaptureConfig {
+        input,
+        journal,
+        judge,
+        layout: checked.layout,
+        cpus: checked.cpus.clone(),
+        fifo: args.fifo,
+        dma_latency_us: args.dma_latency,
+        lock_memory: !args.no_mlock,
+        spin: checked.spin,
+        shed: args.shed,
+        count: checked.count,
+        duration: checked.duration,
+        stop_bytes: checked.stop_bytes,
+        version: format!("wiretape {}", engine::version()),
+    })
+}
+
+/// Streams that one queue follows at most; more are counted, not followed.
+const MAX_STREAMS: usize = 1024;
+/// What tcpdump keeps of a packet when it is told 0.
+const WHOLE_PACKET: u32 = 262_144;
+
+fn feed_configs(config: &Config) -> Vec<FeedConfig> {
+    config
+        .feeds
+        .iter()
+        .map(|feed| FeedConfig {
+            name: feed.name.clone(),
+            protocol: match feed.protocol {
+                crate::config::Protocol::MoldUdp64Itch50 => FeedProtocol::MoldUdp64Itch50,
+                crate::config::Protocol::MoldUdp64 => FeedProtocol::MoldUdp64,
+            },
+            group: feed.group,
+            port: feed.port,
+            source: feed.source,
+        })
+        .collect()
+}
+
+fn group_ports(config: &Config) -> Vec<GroupPort> {
+    config.feeds.iter().map(|f| GroupPort { group: f.group, port: Some(f.port), source: f.source }).collect()
+}
+
+fn ring_options(
+    args: &CaptureArgs,
+    checked: &Checked,
+    name: &str,
+    filter: Option<Program>,
+    groups: Vec<std::net::IpAddr>,
+) -> RingOptions {
+    RingOptions {
+        interface: name.to_owned(),
+        mode: match args.mode {
+            ModeArg::Latency => Mode::Latency,
+            ModeArg::Throughput => Mode::Throughput,
+        },
+        spin: checked.spin,
+        ring_bytes: args.ring_bytes,
+        block_bytes: None,
+        frame_bytes: None,
+        retire_ms: args.retire,
+        snaplen: args.snaplen,
+        direction: match args.direction {
+            DirectionArg::In => Direction::In,
+            DirectionArg::Out => Direction::Out,
+            DirectionArg::Inout => Direction::Both,
+        },
+        promiscuous: !args.no_promiscuous,
+        filter: filter.map(|p| p.insns().iter().map(|i| (i.code, i.jt, i.jf, i.k)).collect()),
+        filter_text: match &checked.filter {
+            FilterWords::Expression(words) => words.clone(),
+            FilterWords::Bpf(path) => format!("bpf:{}", path.display()),
+            FilterWords::None => String::new(),
+        },
+        fanout: match args.fanout {
+            FanoutArg::Hash => Fanout::Hash,
+            FanoutArg::Cpu => Fanout::Cpu,
+            FanoutArg::Lb => Fanout::LoadBalance,
+            FanoutArg::Qm => Fanout::QueueMapping,
+        },
+        groups,
+        hwstamp: match (args.stamp, args.force_hwtstamp) {
+            (Some(StampArg::Host), _) => HwStamp::Off,
+            (_, true) => HwStamp::Force,
+            (_, false) => HwStamp::Auto,
+        },
+        hw_to_utc_ns: 0,
+    }
+}
+
+fn read_bpf(path: &std::path::Path) -> Result<Program, Failed> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failed::Failure(format!("{}: {e}", path.display())))?;
+    Program::parse_ddd(&text).map_err(|e| Failed::Usage(format!("{}: {e}", path.display())))
+}
+
+fn program(insns: Vec<(u16, u8, u8, u32)>) -> Result<Program, Failed> {
+    let insns = insns.into_iter().map(|(code, jt, jf, k)| Insn { code, jt, jf, k }).collect();
+    Program::new(insns).map_err(|e| Failed::Failure(format!("libpcap's program: {e}")))
+}
+
+/// The configured groups' own filter, if the user gave none.
+fn groups_filter(checked: &Checked) -> Result<Option<Program>, Failed> {
+    let Some(config) = checked.config.as_ref().filter(|c| !c.feeds.is_empty()) else { return Ok(None) };
+    for_groups(&group_ports(config)).map(Some).map_err(|e| Failed::Usage(e.to_string()))
+}
+
+fn kernel_filter(args: &CaptureArgs, checked: &Checked, interface: &str) -> Result<Option<Program>, Failed> {
+    match &checked.filter {
+        FilterWords::None => groups_filter(checked),
+        FilterWords::Bpf(path) => read_bpf(path).map(Some),
+        FilterWords::Expression(words) => {
+            // A wrong interface is the likelier mistake, and its message the better one.
+            af_packet::stamp_sources(interface).map_err(|e| Failed::Failure(e.to_string()))?;
+            let pcap = Libpcap::load().map_err(|e| Failed::Failure(e.to_string()))?;
+            let compiled = pcap.compile_live(interface, snaplen(args), words);
+            program(compiled.map_err(|e| Failed::Usage(format!("filter: {e}")))?).map(Some)
+        }
+    }
+}
+
+/// What libpcap is told for "all of it".
+fn snaplen(args: &CaptureArgs) -> u32 {
+    if args.snaplen == 0 { WHOLE_PACKET } else { args.snaplen }
+}
+
+/// The program for a file's packets: that of its first link type.
+fn file_program(
+    args: &CaptureArgs,
+    checked: &Checked,
+    path: &str,
+) -> Result<Option<(LinkType, Program)>, Failed> {
+    let plain = |found: Option<Program>| found.map(|program| (LinkType::ETHERNET, program));
+    match &checked.filter {
+        FilterWords::None => groups_filter(checked).map(plain),
+        FilterWords::Bpf(path) => read_bpf(path).map(Some).map(plain),
+        FilterWords::Expression(words) => {
+            let pcap = Libpcap::load().map_err(|e| Failed::Failure(e.to_string()))?;
+            let link = first_link(path)?;
+            let compiled = pcap.compile_dead(link.0, snaplen(args), words);
+            let program = program(compiled.map_err(|e| Failed::Usage(format!("filter: {e}")))?)?;
+            Ok(Some((link, program)))
+        }
+    }
+}
+
+/// The filter of a file source. An expression is compiled again for each further link type that the file has;
+/// packets of a link type that the expression makes no sense for are not wanted.
+fn file_filter(args: &CaptureArgs, checked: &Checked, path: &str) -> Result<Option<FileFilter>, Failed> {
+    let Some((first, program)) = file_program(args, checked, path)? else { return Ok(None) };
+    let FilterWords::Expression(words) = &checked.filter else {
+        return Ok(Some(Box::new(move |packet| program.accepts(packet))));
+    };
+    let (words, snaplen) = (words.clone(), snaplen(args));
+    let mut programs = vec![(first, Some(program))];
+    Ok(Some(Box::new(move |packet| {
+        if !programs.iter().any(|(link, _)| *link == packet.link) {
+            programs.push((packet.link, compile_for(packet.link, snaplen, &words)));
+        }
+        let found = programs.iter().find(|(link, _)| *link == packet.link);
+        found.and_then(|(_, program)| program.as_ref()).is_some_and(|program| program.accepts(packet))
+    })))
+}
+
+fn compile_for(link: LinkType, snaplen: u32, words: &str) -> Option<Program> {
+    program(Libpcap::load().ok()?.compile_dead(link.0, snaplen, words).ok()?).ok()
+}
+
+/// The link type of a file's first interface. Standard input cannot be looked at twice: there it is Ethernet.
+fn first_link(path: &str) -> Result<LinkType, Failed> {
+    if path == "-" {
+        return Ok(LinkType::ETHERNET);
+    }
+    let options = FileOptions { path: path.to_owned(), ..FileOptions::default() };
+    let found = FileSource::open(options).and_then(|mut source| source.first_link());
+    Ok(found.map_err(|e| Failed::Failure(e.to_string()))?.unwrap_or(LinkType::ETHERNET))
+}
+
+fn dump_filter(args: &CaptureArgs, checked: &Checked) -> Result<Exit, Failed> {
+    let found = match &checked.input {
+        Input::Interface(name) => kernel_filter(args, checked, name)?,
+        Input::File(path) => file_program(args, checked, path)?.map(|(_, program)| program),
+    };
+    let program = found.ok_or_else(|| Failed::Usage("-d prints a filter; give an expression".to_owned()))?;
+    let text = match args.dump {
+        1 => program.disassemble(),
+        2 => program.to_c(),
+        _ => program.to_ddd(),
+    };
+    to_stdout(&text).map(|()| Exit::Done)
+}
+
+fn list_interfaces(json: bool) -> Result<Exit, Failed> {
+    let all = af_packet::list_interfaces().map_err(|e| Failed::Failure(e.to_string()))?;
+    let text = if json {
+        let rows: Vec<_> = all.iter().map(|i| serde_json::json!({"name": i.name, "index": i.ifindex, "up": i.is_up(), "running": i.is_running(), "mtu_bytes": i.mtu})).collect();
+        format!("{}\n", serde_json::Value::Array(rows))
+    } else {
+        let state = |i: &NetDevice| match (i.is_up(), i.is_running()) {
+            (true, true) => "Up, Running",
+            (true, false) => "Up",
+            (false, _) => "Down",
+        };
+        (1..).zip(&all).map(|(n, i)| format!("{n}.{} [{}, MTU {}]\n", i.name, state(i), i.mtu)).collect()
+    };
+    to_stdout(&text).map(|()| Exit::Done)
+}
+
+fn check_config(file: &std::path::Path) -> Result<Exit, Failed> {
+    let config = Config::load(file).map_err(|e| Failed::Failure(e.to_string()))?;
+    let filter = if config.feeds.is_empty() {
+        None
+    } else {
+        Some(for_groups(&group_ports(&config)).map_err(|e| Failed::Failure(e.to_string()))?)
+    };
+    let feeds: String =
+        config.feeds.iter().map(|f| format!("feed {}: {} port {}\n", f.name, f.group, f.port)).collect();
+    let size = filter.map_or(0, |f| f.insns().len());
+    to_stdout(&format!(
+        "{feeds}{}: ok, {} feeds, filter of {size} instructions\n",
+        file.display(),
+        config.feeds.len()
+    ))
+    .map(|()| Exit::Done)
+}
+
+/// The user's terminal: signals become commands, the status stays on one line.
+struct Terminal {
+    stop: Arc<AtomicBool>,
+    counts: Arc<AtomicBool>,
+    sync: Arc<AtomicBool>,
+    rotate: Arc<AtomicBool>,
+    /// Rewrite one line a second.
+    live_line: bool,
+    quiet: bool,
+    line_shown: bool,
+}
+
+impl Terminal {
+    fn new(args: &CaptureArgs) -> Result<Self, Failed> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+        let flag = |signals: &[i32]| -> Result<Arc<AtomicBool>, Failed> {
+            let flag = Arc::new(AtomicBool::new(false));
+            for signal in signals {
+                signal_hook::flag::register(*signal, Arc::clone(&flag))
+                    .map_err(|e| Failed::Failure(format!("signal {signal}: {e}")))?;
+            }
+            Ok(flag)
+        };
+        Ok(Self {
+            stop: flag(&[SIGINT, SIGTERM])?,
+            counts: flag(&[SIGUSR1])?,
+            sync: flag(&[SIGUSR2])?,
+            rotate: flag(&[SIGHUP])?,
+            live_line: Terminals::detect().stderr && !args.quiet,
+            quiet: args.quiet,
+            line_shown: false,
+        })
+    }
+
+    /// Leaves the status line standing and goes to the next.
+    fn end_status(&mut self) {
+        if self.line_shown {
+            eprintln!();
+            self.line_shown = false;
+        }
+    }
+
+    fn line(status: &Status) -> String {
+        let latency = status
+            .stamp_to_journal_ns
+            .map(|(p50, p99)| format!("  stamp→journal p50 {p50} ns p99 {p99} ns"))
+            .unwrap_or_default();
+        let ladder =
+            if status.ladder > 0 { format!("  SHEDDING level {}", status.ladder) } else { String::new() };
+        format!(
+            "{}.{} s  {} packets  {}/s  {} bytes  rejected {}  lost {}{latency}{ladder}",
+            status.running_ns / 1_000_000_000,
+            status.running_ns / 100_000_000 % 10,
+            status.seen,
+            status.packets_per_s,
+            status.bytes,
+            status.rejected,
+            status.lost
+        )
+    }
+}
+
+impl Hooks for Terminal {
+    fn command(&mut self) -> Option<crate::pipeline::Command> {
+        use crate::pipeline::Command as Asked;
+        let flags = [
+            (&self.stop, Asked::Stop),
+            (&self.counts, Asked::Counts),
+            (&self.sync, Asked::Sync),
+            (&self.rotate, Asked::Rotate),
+        ];
+        flags.into_iter().find(|(flag, _)| flag.swap(false, Relaxed)).map(|(_, command)| command)
+    }
+    fn ready(&mut self, source: &str) {
+        if !self.quiet {
+            eprintln!("{PROGRAM}: listening on {source}");
+        }
+    }
+    fn status(&mut self, status: &Status) {
+        if self.live_line {
+            eprint!("\r\x1b[2K{}", Self::line(status));
+            self.line_shown = true;
+        }
+    }
+    fn counts(&mut self, status: &Status) {
+        self.end_status();
+        eprintln!("{PROGRAM}: {}", Self::line(status));
+    }
+    fn log(&mut self, line: &str) {
+        if !self.quiet {
+            self.end_status();
+            eprintln!("{PROGRAM}: {line}");
+        }
+    }
+}
+
+fn demo(args: &DemoArgs) -> Result<Exit, Failed> {
+    let _ = args;
+    Ok(Exit::Done)
+}
+
+fn generate(args: &GenArgs) -> Result<Exit, Failed> {
+    let _ = args;
+    Ok(Exit::Done)
 }
