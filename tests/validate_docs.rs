@@ -1,4 +1,5 @@
 //! `docs/validation.md` against the tables in the code: every number, name and meaning, and no other.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 use wiretape::packet::{Findings, Verdict};
 
 const PAGE: &str = include_str!("../docs/validation.md");

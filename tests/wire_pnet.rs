@@ -1,4 +1,5 @@
 //! Packets built by another library (`pnet_packet`): its checksums and fields against ours.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 use pnet_packet::ip::IpNextHeaderProtocols;
 use pnet_packet::{ethernet, icmp, ipv4, ipv6, tcp, udp, util};
 use proptest::prelude::*;
