@@ -148,7 +148,7 @@ where
         writeln!(out, "Ended before the feed did: nothing to compare.")?;
         return Ok(Outcome::Interrupted);
     }
-    let lost = found.lost + lab.dropped_between()?;
+    let lost = found.lost + lab.lost_between(fed.answers.packets)?;
     let exact = compare(out, &fed.answers, &found, lost)?;
 
     let verified = (parts.verify)(&options.journal).map_err(step("verifying the journal"))?;

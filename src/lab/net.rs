@@ -11,7 +11,7 @@
 use crate::clock::{Clock, SystemClock};
 use crate::sys::netns::{self, Entered, NetnsError};
 use crate::sys::pace::sleep_until_monotonic_ns;
-use crate::sys::rtnetlink::{LinkCounts, LinkError, Rtnetlink};
+use crate::sys::rtnetlink::{LinkError, Rtnetlink};
 
 /// Longest wait for the pair to come up; it takes a millisecond or so.
 const READY_WITHIN_NS: u64 = 5_000_000_000;
@@ -90,13 +90,14 @@ impl Lab {
         &mut self.netlink
     }
 
-    /// Frames that were sent and never reached the receiving end: the kernel had no room between
-    /// the two (`netdev_max_backlog`). The sender saw them accepted.
+    /// Of `accepted` frames (all that were ever sent into this pair), those that never reached the receiving end:
+    /// the kernel took them and then had no room between the two (`netdev_max_backlog`). Not the sender's
+    /// `tx_dropped`: on newer kernels that also counts frames that were refused with `ENOBUFS` and sent again.
     ///
     /// # Errors
     /// [`LinkError`] if an end is gone.
-    pub fn dropped_between(&mut self) -> Result<u64, LinkError> {
-        let sent: LinkCounts = self.netlink.link(Self::SENDER)?.counts;
-        Ok(sent.tx_dropped)
+    pub fn lost_between(&mut self, accepted: u64) -> Result<u64, LinkError> {
+        let received = self.netlink.link(Self::RECEIVER)?.counts.rx_packets;
+        Ok(accepted.saturating_sub(received))
     }
 }

@@ -70,6 +70,31 @@ pub struct PlannedFault {
     pub fault: Fault,
 }
 
+impl PlannedFault {
+    /// Three of every kind, spread over `data_packets`; fewer, or none, if they would crowd each other.
+    pub fn some_of_every_kind(data_packets: u64) -> Vec<Self> {
+        const ROUND: [Fault; 9] = [
+            Fault::Gap(5),
+            Fault::Duplicate,
+            Fault::Reorder,
+            Fault::ItchShort,
+            Fault::UdpChecksum,
+            Fault::MoldCount,
+            Fault::MoldLength,
+            Fault::MoldTruncated,
+            Fault::SessionChange,
+        ];
+        let all = ROUND.into_iter().cycle().take(3 * ROUND.len());
+        let step = (data_packets / (3 * ROUND.len() as u64 + 1)).max(3);
+        (1..)
+            .map(|n| n * step)
+            .take_while(|&at| at + 1 < data_packets)
+            .zip(all)
+            .map(|(at, fault)| Self { at, fault })
+            .collect()
+    }
+}
+
 /// A feed to be made.
 #[derive(Clone, Debug)]
 pub struct FeedPlan {
@@ -183,5 +208,20 @@ impl FeedPlan {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_of_every_kind_is_a_sound_plan_of_any_length() {
+        for data_packets in 0..300 {
+            let faults = PlannedFault::some_of_every_kind(data_packets);
+            let plan = FeedPlan { data_packets, faults, ..FeedPlan::default() };
+            assert_eq!(plan.check(), Ok(()), "{data_packets}");
+            assert!(plan.faults.len() == 27 || data_packets < 100);
+        }
     }
 }
