@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod multicast;
 pub mod netdev;
 pub mod packet_socket;
+pub mod phc;
 pub mod ring_map;
 pub mod socket_filter;
 pub(crate) mod sockopt;
