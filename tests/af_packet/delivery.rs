@@ -25,7 +25,7 @@ fn frames_of_all_sizes_come_byte_for_byte_in_order() {
         let sender = Sender::on("tx");
         let sent: Vec<_> = (0..2000u32).map(|n| frame(n, 18 + (n as usize * 37) % 1497)).collect();
         for chunk in sent.chunks(100) {
-            chunk.iter().for_each(|f| sender.send(f));
+            sender.send_all(chunk);
         }
         let got = drain(&mut opened.ring);
         assert_eq!(got.counts.ring_dropped, 0);
@@ -75,7 +75,7 @@ fn vlan_tags_are_put_back_whole() {
             tagged(&[(0x8100, 0)], 0x0800, 4, 64),        // priority tag of VLAN 0
             frame(5, 64),
         ];
-        sent.iter().for_each(|f| sender.send(f));
+        sender.send_all(&sent);
         let got = drain(&mut opened.ring);
         assert_eq!(got.packets.len(), sent.len());
         for (n, (got, sent)) in got.packets.iter().zip(&sent).enumerate() {
@@ -95,7 +95,7 @@ fn jumbo_frames_fit_once_the_mtu_says_so() {
         assert!(opened.granted.longest_packet_bytes >= 9022);
         let sender = Sender::on("tx");
         let sent = [frame(1, 9014), tagged(&[(0x8100, 5)], 0x0800, 2, 9018), frame(3, 60)];
-        sent.iter().for_each(|f| sender.send(f));
+        sender.send_all(&sent);
         let got = drain(&mut opened.ring);
         assert_eq!(got.packets.iter().map(|p| p.bytes.clone()).collect::<Vec<_>>(), sent);
     });
@@ -107,7 +107,7 @@ fn the_snap_length_cuts_bytes_and_keeps_the_length() {
         let mut opened = opened(&RingOptions { snaplen: 64, ..options });
         let sender = Sender::on("tx");
         let sent = [frame(1, 1000), tagged(&[(0x8100, 5)], 0x0800, 2, 1000), frame(3, 40)];
-        sent.iter().for_each(|f| sender.send(f));
+        sender.send_all(&sent);
         let got = drain(&mut opened.ring);
         for (got, sent) in got.packets.iter().zip(&sent) {
             assert_eq!(got.bytes, sent[..sent.len().min(64)]);
@@ -164,9 +164,7 @@ fn the_filter_holds_from_the_first_packet_on() {
 
 #[test]
 fn direction_is_in_out_or_both() {
-    for (direction, wanted) in
-        [(Direction::In, vec![1]), (Direction::Out, vec![2]), (Direction::Both, vec![1, 2])]
-    {
+    for direction in [Direction::In, Direction::Out, Direction::Both] {
         both(move |options| {
             let wanted = wanted_of(direction);
             let mut opened = opened(&RingOptions { direction, ..options });
@@ -180,7 +178,6 @@ fn direction_is_in_out_or_both() {
                 assert_eq!(p.flags.is_outbound(), p.bytes[17] == 2);
             }
         });
-        drop(wanted);
     }
 }
 
@@ -267,8 +264,6 @@ fn what_cannot_be_opened_says_why() {
         let text = |name: &str| open(&options(name)).unwrap_err().to_string();
         assert_eq!(text("eth7"), "eth7: no such interface; have: lo, tx, rx");
         assert!(text("any").contains("name one"));
-        ip("tunnel add t9 mode ipip local 127.0.0.1");
-        assert!(text("t9").contains("IPv4 tunnel (ARPHRD 768)"));
         let long = RingOptions { filter: Some(vec![(6, 0, 0, 0); 5000]), ..options("rx") };
         assert!(matches!(open(&long), Err(OpenError::FilterTooLong { instructions: 5000 })));
         let bad = RingOptions { filter: Some(vec![(0xffff, 0, 0, 0)]), ..options("rx") };

@@ -67,6 +67,12 @@ impl Sender {
         Self(socket)
     }
 
+    pub(crate) fn send_all(&self, frames: &[Vec<u8>]) {
+        for frame in frames {
+            self.send(frame);
+        }
+    }
+
     pub(crate) fn send(&self, frame: &[u8]) {
         let sent =
             nix::sys::socket::send(self.0.as_fd().as_raw_fd(), frame, nix::sys::socket::MsgFlags::empty());

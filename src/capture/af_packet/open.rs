@@ -462,3 +462,23 @@ pub fn stamp_sources(interface: &str) -> Result<Vec<StampSource>, OpenError> {
     }
     Ok(sources)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::link_type;
+    use crate::packet::LinkType;
+    use crate::sys::netdev::NetDevice;
+
+    #[test]
+    fn link_types_that_are_not_understood_are_refused_by_name() {
+        let of = |hardware_type| {
+            link_type(&NetDevice { name: "x0".to_owned(), hardware_type, ..NetDevice::default() })
+        };
+        assert_eq!(of(libc::ARPHRD_ETHER).unwrap(), LinkType::ETHERNET);
+        assert_eq!(of(libc::ARPHRD_LOOPBACK).unwrap(), LinkType::ETHERNET);
+        assert_eq!(of(libc::ARPHRD_NONE).unwrap(), LinkType::RAW);
+        assert_eq!(of(519).unwrap(), LinkType::RAW);
+        assert!(of(280).unwrap_err().to_string().contains("link type CAN (ARPHRD 280) is not supported"));
+        assert!(of(772 - 1).unwrap_err().to_string().starts_with("x0: link type"));
+    }
+}
