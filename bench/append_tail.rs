@@ -5,6 +5,8 @@
 //! files below DIR (default: the directory for temporary files) and prints, for each variant, how long single
 //! appends took. Variants run one after the other, the whole series twice, so that drift shows.
 
+#![expect(clippy::print_stdout, reason = "its output is its result")]
+
 use hdrhistogram::Histogram;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
