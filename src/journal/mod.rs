@@ -14,6 +14,8 @@ pub mod options;
 pub mod recover;
 mod segment;
 mod shared;
+#[cfg(test)]
+mod testing;
 pub mod writer;
 
 pub use behind::DURABLE_FILE_NAME;
