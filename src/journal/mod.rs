@@ -16,7 +16,12 @@ pub mod reader;
 pub mod recover;
 mod segment;
 mod shared;
+<<<<<<< HEAD
 pub mod verify;
+=======
+#[cfg(test)]
+mod testing;
+>>>>>>> journal
 pub mod writer;
 
 pub use behind::DURABLE_FILE_NAME;
