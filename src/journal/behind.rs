@@ -97,10 +97,7 @@ impl Behind {
 
     /// Does what is due, sealing a piece at a time. True if there is more to seal.
     pub(super) fn step(&mut self) -> bool {
-        while let Ok(live) = self.p.from_ahead.try_recv() {
-            self.live.push(Tracked { live, synced: 0 });
-        }
-        self.take_spent();
+        self.take_news();
         let now = self.p.clock.monotonic_ns();
         if now >= self.next_rotate_ns {
             self.next_rotate_ns = now + self.p.rotate_ns.unwrap_or(u64::MAX / 2);
@@ -137,11 +134,21 @@ impl Behind {
         self.retain();
     }
 
-    fn take_spent(&mut self) {
+    /// Takes what was prepared, and what writers gave back.
+    fn take_news(&mut self) {
+        self.take_prepared();
         for queue in 0..self.p.spent.len() {
             while let Ok(Spent { tape, ended }) = self.p.spent[queue].pop() {
+                // It may have been prepared, filled and given back since the last look.
+                self.take_prepared();
                 self.begin_sealing(queue, tape, ended);
             }
+        }
+    }
+
+    fn take_prepared(&mut self) {
+        while let Ok(live) = self.p.from_ahead.try_recv() {
+            self.live.push(Tracked { live, synced: 0 });
         }
     }
 
@@ -219,7 +226,7 @@ impl Behind {
 
     /// Syncs what writers have committed since the last time.
     fn sync_live(&mut self) {
-        self.take_spent();
+        self.take_news();
         for at in 0..self.live.len() {
             let (live, synced) = (Arc::clone(&self.live[at].live), self.live[at].synced);
             let committed = live.committed();

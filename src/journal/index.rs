@@ -11,7 +11,8 @@
 
 use super::format::{Anchor, MIB};
 use super::reader::{
-    Merged, Opening, QueueReader, ReadError, ReadOptions, Record, SegmentReader, Step, Tape, TapePacket,
+    Merged, Opening, QueueReader, ReadError, ReadOptions, Record, SegmentReader, SegmentStep, Step, Tape,
+    TapePacket,
 };
 use std::ops::Range;
 
@@ -69,24 +70,36 @@ impl RangeReader {
         Ok(Self { merged: tape.merge(readers, options), range, looked_at })
     }
 
-    /// The next record: packets of the range, and whatever else stands among them; None at the end.
+    /// Goes to the next record: a packet of the range, or whatever else stands among them. False at the end.
     ///
     /// # Errors
     /// [`ReadError`], as [`Merged::step`].
-    pub fn next_record(&mut self) -> Result<Option<Record<'_>>, ReadError> {
-        loop {
-            if self.merged.step(u64::MAX)? != Step::Record {
-                return Ok(None);
-            }
-            let Some(Record::Packet(TapePacket { stamp, .. })) = self.merged.record() else { break };
+    pub fn step(&mut self) -> Result<bool, ReadError> {
+        while self.merged.step(u64::MAX)? == Step::Record {
+            let Some(Record::Packet(TapePacket { stamp, .. })) = self.merged.record() else {
+                return Ok(true);
+            };
             if self.range.stamps_ns.contains(&stamp.ns) {
-                break;
+                return Ok(true);
             }
             if self.range.is_past(stamp.ns) {
                 self.merged.end_current();
             }
         }
-        Ok(self.merged.record())
+        Ok(false)
+    }
+
+    /// The record that the last step has found.
+    pub fn record(&self) -> Option<Record<'_>> {
+        self.merged.record()
+    }
+
+    /// The next record, None at the end.
+    ///
+    /// # Errors
+    /// As [`RangeReader::step`].
+    pub fn next_record(&mut self) -> Result<Option<Record<'_>>, ReadError> {
+        Ok(if self.step()? { self.record() } else { None })
     }
 
     /// The merge below: damages, positions.
@@ -169,4 +182,56 @@ fn last_anchor_below(
         }
     }
     Ok(best)
+}
+
+/// Lowest and highest stamp on a tape, None without packets. Cheap for finished segments, whose last block
+/// says so; a segment that is still written is read from its last anchor on (and up to its first packet).
+///
+/// # Errors
+/// [`ReadError`] if a segment cannot be opened, or a live one's end cannot be read.
+pub fn span(tape: &Tape) -> Result<Option<(u64, u64)>, ReadError> {
+    let mut all: Option<(u64, u64)> = None;
+    for file in tape.segments() {
+        let mut segment = match SegmentReader::open(&file.path, Opening::Auto) {
+            Ok(segment) => segment,
+            Err(ReadError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let own = match segment.end_by_tail()? {
+            Some(end) if end.packets == 0 => None,
+            Some(end) => Some((end.min_stamp_ns, end.max_stamp_ns)),
+            None => live_span(&mut segment)?,
+        };
+        if let Some((first, last)) = own {
+            all = Some(all.map_or((first, last), |(f, l)| (f.min(first), l.max(last))));
+        }
+    }
+    Ok(all)
+}
+
+/// First stamp of a live segment, and the highest as its last anchor and what is behind it say.
+fn live_span(segment: &mut SegmentReader) -> Result<Option<(u64, u64)>, ReadError> {
+    if !segment.read_head()? {
+        return Ok(None);
+    }
+    let Some(first_ns) = next_stamp(segment)? else { return Ok(None) };
+    let last_anchor = segment.last_anchor()?;
+    let mut last_ns = first_ns;
+    if let Some(anchor) = last_anchor {
+        last_ns = last_ns.max(anchor.max_stamp_ns);
+        segment.seek_to_anchor(&anchor);
+    }
+    while let Some(stamp_ns) = next_stamp(segment)? {
+        last_ns = last_ns.max(stamp_ns);
+    }
+    Ok(Some((first_ns, last_ns)))
+}
+
+fn next_stamp(segment: &mut SegmentReader) -> Result<Option<u64>, ReadError> {
+    while segment.step()? == SegmentStep::Record {
+        if let Some(stamp_ns) = segment.stamp_ns() {
+            return Ok(Some(stamp_ns));
+        }
+    }
+    Ok(None)
 }

@@ -16,6 +16,7 @@ pub mod reader;
 pub mod recover;
 mod segment;
 mod shared;
+pub mod verify;
 pub mod writer;
 
 pub use behind::DURABLE_FILE_NAME;
@@ -25,7 +26,6 @@ pub use options::{Fingerprint, JournalError, JournalOptions, OnFull};
 pub use recover::{Recovered, Recovery};
 pub use shared::State;
 pub use writer::{Append, Writer};
-pub mod verify;
 
 use crate::clock::ClockReading;
 use crate::packet::Loss;

@@ -162,7 +162,8 @@ fn look_beyond(file: &File, scan: &Scan, chunk: &mut [u8]) -> io::Result<Beyond>
         if let Some(last) = bytes.iter().rposition(|byte| *byte != 0)
             && last >= skip
         {
-            beyond.last_byte = base + last as u64 + 1;
+            // Blocks are multiples of four bytes, and their last bytes may be zero.
+            beyond.last_byte = (base + last as u64 + 1).next_multiple_of(4).min(scan.file_bytes);
         }
         if let (None, 0, Some(header)) = (beyond.anchor, skip, scan.header)
             && let Ok((Block::Anchor(anchor), _)) = decode::block(bytes, header.segment_id)

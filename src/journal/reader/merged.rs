@@ -11,7 +11,8 @@
 //! turns up later with an earlier stamp comes late, but comes. So a quiet queue delays the others by at most that long,
 //! and nothing is ever left out. Without following, a quiet end is an end.
 
-use super::{QueueReader, ReadError, ReadOptions, Record, Step};
+use super::{QueueReader, ReadError, ReadOptions, Record, Step, TapePacket};
+use crate::packet::InterfaceDef;
 
 #[derive(Debug)]
 struct Lane {
@@ -91,6 +92,12 @@ impl Merged {
         if let Some(lane) = self.delivered.take().and_then(|i| self.lanes.get_mut(i)) {
             lane.state = LaneState::Ended;
         }
+    }
+
+    /// The interface of the current packet.
+    pub fn interface_of(&self, packet: &TapePacket<'_>) -> Option<&InterfaceDef> {
+        let lane = self.delivered.and_then(|i| self.lanes.get(i))?;
+        lane.reader.segment()?.interface(packet.interface)
     }
 
     /// The queues' readers: positions, damages, counts.

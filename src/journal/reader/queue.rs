@@ -162,6 +162,27 @@ impl QueueReader {
         Ok(())
     }
 
+    /// Goes behind everything committed so far: in the last segment that has begun, from its last anchor on.
+    pub(super) fn go_to_live_end(&mut self) -> Result<(), ReadError> {
+        // Finished segments need not be opened one by one: only the newest unfinished ones can be the live end.
+        let mut first_live = self.ahead.len();
+        while let Some(file) = first_live.checked_sub(1).and_then(|i| self.ahead.get(i)) {
+            let is_live = SegmentReader::open(&file.path, Opening::Auto).is_ok_and(|s| s.is_live());
+            if !is_live {
+                break;
+            }
+            first_live -= 1;
+        }
+        // With none live, the newest finished one tells whether more may come.
+        let begin = self.ahead.get(first_live).or_else(|| self.ahead.back()).map(|file| file.index);
+        if let Some(index) = begin {
+            self.skip_to_segment(index);
+            self.seek_in_next(SegmentReader::last_anchor)?;
+        }
+        while self.step()? == Step::Record {}
+        Ok(())
+    }
+
     fn meet(&mut self, damage: Damage) -> Result<(), ReadError> {
         self.damage_count += 1;
         let can_go_on = match &mut self.current {

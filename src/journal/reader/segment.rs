@@ -315,6 +315,26 @@ impl SegmentReader {
         Ok((is_ours && is_sound).then_some(anchor))
     }
 
+    /// The last anchor that is committed, found by halving.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`].
+    pub fn last_anchor(&mut self) -> Result<Option<Anchor>, ReadError> {
+        let mut best = None;
+        let (mut low, mut high) = (0, self.len_bytes().div_ceil(MIB));
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            match self.anchor_at(middle * MIB)? {
+                Some(anchor) => {
+                    low = middle;
+                    best = Some(anchor);
+                }
+                None => high = middle,
+            }
+        }
+        Ok(best)
+    }
+
     /// What the end-of-segment block of a finished segment says, without reading what is before it;
     /// None for one that may still be written.
     ///

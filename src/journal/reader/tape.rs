@@ -92,6 +92,20 @@ impl Tape {
         self.merge(self.queues().into_iter().map(|q| self.queue(q, options)).collect(), options)
     }
 
+    /// A reader of all queues by stamp that begins at the live end of each: with what is committed from now on.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the way there cannot be read.
+    pub fn merged_from_live_end(&self, options: ReadOptions) -> Result<Merged, ReadError> {
+        let mut readers = Vec::new();
+        for queue in self.queues() {
+            let mut reader = self.queue(queue, options);
+            reader.go_to_live_end()?;
+            readers.push(reader);
+        }
+        Ok(self.merge(readers, options))
+    }
+
     /// Merges readers of this tape's queues that stand wherever they stand (see [`crate::journal::index`]).
     pub fn merge(&self, readers: Vec<QueueReader>, options: ReadOptions) -> Merged {
         Merged::new(readers, options)

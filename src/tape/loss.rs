@@ -1,0 +1,157 @@
+//! `tape loss`: every loss on a tape, where and when it happened, and what else happened then.
+//!
+//! A loss stands on tape as a note (place, count, interval); the drop counts in the packets repeat the ring's and
+//! the engine's losses in the place of the stream where packets are missing. Both are summed, so that they can be compared.
+
+use super::outcome::{Outcome, TapeError};
+use super::when::Rfc3339;
+use super::words;
+use crate::journal::reader::{Place, ReadOptions, Record, Tape};
+use crate::journal::{Event, EventKind, Note};
+use crate::packet::{Loss, LossPlace};
+use crate::time::NS_PER_SEC;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// Events this close to a loss are named beside it.
+const BESIDE_NS: u64 = NS_PER_SEC;
+/// So many events are remembered to be named beside a loss.
+const MAX_REMEMBERED_EVENTS: usize = 64;
+
+/// What to list.
+#[derive(Clone, Debug)]
+pub struct LossOptions {
+    /// A journal's directory, or a segment.
+    pub path: PathBuf,
+    /// One JSON object a loss, and one for the sums.
+    pub json: bool,
+}
+
+/// Losses by place, and what the packets say.
+#[derive(Debug, Default)]
+struct Sums {
+    intervals: u64,
+    by_place: BTreeMap<u8, u64>,
+    in_packets: u64,
+}
+
+/// Lists the losses, in the order of the tape. [`Outcome::Good`] with or without any.
+///
+/// # Errors
+/// [`TapeError`] if the tape cannot be read, or `out` fails.
+pub fn run(options: &LossOptions, out: &mut dyn Write) -> Result<Outcome, TapeError> {
+    let tape = Tape::open(&options.path)?;
+    let mut sums = Sums::default();
+    for queue in tape.queues() {
+        let mut reader = tape.queue(queue, ReadOptions::default());
+        let mut events: VecDeque<Event> = VecDeque::new();
+        while let Some(record) = reader.next_record()? {
+            let written = match record {
+                Record::Packet(packet) => {
+                    sums.in_packets += packet.lost_before;
+                    Ok(())
+                }
+                Record::Note { note: Note::Event(event), .. } if explains(event.kind) => {
+                    if events.len() == MAX_REMEMBERED_EVENTS {
+                        events.pop_front();
+                    }
+                    events.push_back(event);
+                    Ok(())
+                }
+                Record::Note { note: Note::Loss(loss), at } => {
+                    sums.intervals += 1;
+                    *sums.by_place.entry(loss.place.0).or_default() += loss.packets;
+                    one(out, options.json, &loss, at, &events)
+                }
+                _ => Ok(()),
+            };
+            written.map_err(TapeError::io("writing the answer"))?;
+        }
+    }
+    let written = if options.json { writeln!(out, "{}", sums_json(&sums)) } else { print_sums(out, &sums) };
+    written.and_then(|()| out.flush()).map_err(TapeError::io("writing the answer"))?;
+    Ok(Outcome::Good)
+}
+
+/// Events that can be the cause of a loss.
+const fn explains(kind: EventKind) -> bool {
+    !matches!(kind, EventKind::START | EventKind::STOP)
+}
+
+/// What a place means, for people.
+const fn cause(place: LossPlace) -> &'static str {
+    match place {
+        LossPlace::NIC => "the interface had no room (before any filter; of the whole interface)",
+        LossPlace::RING => "the kernel found the ring full: the engine did not keep up",
+        LossPlace::SPSC => "the hand-over ring was full",
+        LossPlace::SHED => "given up under load, as the policy says",
+        LossPlace::DISK => "the journal could not take it",
+        _ => "at a place that this program does not know",
+    }
+}
+
+fn one(out: &mut dyn Write, json: bool, loss: &Loss, at: Place, events: &VecDeque<Event>) -> io::Result<()> {
+    let near = |e: &&Event| {
+        e.at_ns.saturating_add(BESIDE_NS) >= loss.from_ns && e.at_ns <= loss.to_ns.saturating_add(BESIDE_NS)
+    };
+    if json {
+        let beside: Vec<Value> = events
+            .iter()
+            .filter(near)
+            .map(|e| json!({ "at_ns": e.at_ns, "kind": e.kind.name(), "value": e.value, "text": e.text }))
+            .collect();
+        let value = json!({
+            "queue": at.queue, "segment": at.segment, "offset_bytes": at.offset, "place": loss.place.name(),
+            "packets": loss.packets, "from_ns": loss.from_ns, "to_ns": loss.to_ns, "cause": cause(loss.place),
+            "events": beside,
+        });
+        return writeln!(out, "{value}");
+    }
+    let from = if loss.from_ns == 0 { "the start".to_owned() } else { Rfc3339(loss.from_ns).to_string() };
+    let width = if loss.from_ns == 0 {
+        String::new()
+    } else {
+        format!(" ({})", words::duration(loss.to_ns.saturating_sub(loss.from_ns)))
+    };
+    let packets = words::count(loss.packets, "packet", "packets");
+    writeln!(
+        out,
+        "{from} .. {}{width}  queue {}  {}: {packets} lost, {}",
+        Rfc3339(loss.to_ns),
+        at.queue,
+        loss.place.name(),
+        cause(loss.place)
+    )?;
+    for event in events.iter().filter(near) {
+        writeln!(out, "    beside it: {} {}: {}", Rfc3339(event.at_ns), event.kind.name(), event.text)?;
+    }
+    Ok(())
+}
+
+fn print_sums(out: &mut dyn Write, sums: &Sums) -> io::Result<()> {
+    if sums.intervals == 0 && sums.in_packets == 0 {
+        return writeln!(out, "nothing was lost");
+    }
+    for (place, packets) in &sums.by_place {
+        writeln!(out, "lost at {}: {}", LossPlace(*place).name(), words::grouped(*packets))?;
+    }
+    let total: u64 = sums.by_place.values().sum();
+    let intervals = words::count(sums.intervals, "interval", "intervals");
+    writeln!(
+        out,
+        "lost in all: {} in {intervals}; drop counts in packets: {}",
+        words::grouped(total),
+        words::grouped(sums.in_packets)
+    )
+}
+
+fn sums_json(sums: &Sums) -> Value {
+    let by_place: serde_json::Map<String, Value> =
+        sums.by_place.iter().map(|(p, n)| (LossPlace(*p).name().to_owned(), json!(n))).collect();
+    json!({ "sums": {
+        "intervals": sums.intervals, "lost": by_place, "lost_packets": sums.by_place.values().sum::<u64>(),
+        "lost_before_packets": sums.in_packets,
+    } })
+}
