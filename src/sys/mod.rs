@@ -10,7 +10,6 @@ pub mod fs;
 pub mod libpcap;
 pub mod map_read;
 pub mod packet_send;
-pub mod map_read;
 pub mod random;
 pub mod readable;
 pub mod segment_map;

@@ -6,20 +6,19 @@
 
 pub mod decode;
 pub mod export;
-pub mod hex;
-pub mod hist;
-pub mod input;
-pub mod json;
-pub mod outcome;
-pub mod print;
-pub mod read;
-pub mod select;
 pub mod extract;
 pub mod follow;
+pub mod hex;
+pub mod hist;
 pub mod info;
+pub mod input;
+pub mod json;
 pub mod loss;
 pub mod outcome;
 pub mod pcapng_out;
+pub mod print;
+pub mod read;
+pub mod select;
 pub mod verify;
 pub mod when;
 pub mod words;
