@@ -5,7 +5,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use wiretape::cli::common::Terminals;
-use wiretape::tape::input::Input;
+use wiretape::clock::{Clock, SystemClock};
+use wiretape::tape::input::{Input, Progress};
 
 /// Draws while it lives; takes the bar away when it is dropped.
 pub(crate) struct Watch {
@@ -19,10 +20,19 @@ const STEP: Duration = Duration::from_millis(100);
 
 /// Watches how far `input` has been read. `to_file`: what the tool writes does not go to the terminal meanwhile.
 pub(crate) fn watch(input: &Input, terminals: Terminals, to_file: bool) -> Option<Watch> {
+    watch_bytes(input.total_bytes(), input.progress(), terminals, to_file)
+}
+
+/// The same for a count of bytes and its total (0 = not known).
+pub(crate) fn watch_bytes(
+    total: u64,
+    progress: Progress,
+    terminals: Terminals,
+    to_file: bool,
+) -> Option<Watch> {
     if !terminals.stderr || (terminals.stdout && !to_file) {
         return None;
     }
-    let (total, progress) = (input.total_bytes(), input.progress());
     let (stop, stopped) = mpsc::channel::<()>();
     let draw = move || {
         if stopped.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
@@ -58,6 +68,41 @@ impl Drop for Watch {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+/// A bar for tools that report their progress themselves.
+pub(crate) struct Draw {
+    terminals: Terminals,
+    begun_ns: u64,
+    bar: Option<ProgressBar>,
+}
+
+impl Draw {
+    /// Nothing is drawn yet.
+    pub(crate) fn new(terminals: Terminals) -> Self {
+        Self { terminals, begun_ns: SystemClock.monotonic_ns(), bar: None }
+    }
+    /// The tool is at `done` of `total` bytes.
+    pub(crate) fn at(&mut self, done: u64, total: u64) {
+        let age_ns = SystemClock.monotonic_ns().saturating_sub(self.begun_ns);
+        if !self.terminals.stderr || u128::from(age_ns) < PATIENCE.as_nanos() {
+            return;
+        }
+        self.bar.get_or_insert_with(|| bar(total, self.terminals.colour)).set_position(done);
+        if done >= total
+            && let Some(bar) = &self.bar
+        {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Draw {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

@@ -1,10 +1,8 @@
 //! Joins `tape replay`'s parts: packets from an input, a player, a destination, Ctrl-C, the report.
 
-use crate::Stop;
+use crate::{Stop, stop_on_signals};
 use std::io::{self, BufRead, Write};
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use wiretape::cli::common::Terminals;
 use wiretape::cli::tape::ReplayArgs;
 use wiretape::cli::tape::check::{self, Destination};
@@ -90,16 +88,6 @@ fn wait_for_enter(sent: u64, terminals: Terminals) -> io::Result<ControlFlow<()>
     let mut line = Vec::new();
     let read = io::stdin().lock().read_until(b'\n', &mut line)?;
     Ok(if read == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-}
-
-/// SIGINT and SIGTERM end the replay and leave its report; a second one kills.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Stop> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    Ok(stop)
 }
 
 fn print(report: &ReplayReport, json: bool) -> Result<(), Stop> {

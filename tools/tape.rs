@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. A reader of our output that goes away
 //! (`tape read j | head`) is a quiet end.
 
+mod journal;
 mod progress;
 mod replay;
 
@@ -11,6 +12,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use wiretape::cli::common::{Exit, Terminals, complain};
 use wiretape::cli::generate;
 use wiretape::cli::tape::check::{self, Usage};
@@ -102,9 +105,14 @@ fn run(command: TapeCommand, terminals: Terminals) -> Result<Outcome, Stop> {
             let hlog = log.as_mut().map(|log| &mut **log as &mut dyn Write);
             Ok(hist::run(&input, &selection, &check::hist(&args), &mut io::stdout().lock(), hlog)?)
         }
+        TapeCommand::Info(args) => journal::info(&args),
+        TapeCommand::Verify(args) => journal::verify(&args, terminals),
+        TapeCommand::Loss(args) => journal::loss(&args),
+        TapeCommand::Extract(args) => journal::extract(&args),
+        TapeCommand::Follow(args) => journal::follow(&args),
+        TapeCommand::Decode(args) => journal::decode(&args, terminals),
         TapeCommand::Replay(args) => replay::run(&args, terminals),
         TapeCommand::Generate(args) => generate_pages(&args),
-        _ => Err(Stop::Usage(Usage("not yet wired".to_owned()))),
     }
 }
 
@@ -118,6 +126,16 @@ fn output(path: Option<&Path>, input: &Path) -> Result<Box<dyn Write>, Stop> {
     }
     let file = File::create(path).map_err(TapeError::io(format!("cannot write {}", path.display())))?;
     Ok(Box::new(BufWriter::new(file)))
+}
+
+/// SIGINT and SIGTERM end a tool in good order; a second one kills.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Stop> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
 }
 
 fn is_same_file(a: &Path, b: &Path) -> bool {

@@ -125,6 +125,12 @@ pub struct InfoArgs {
     /// The journal's directory
     #[arg(value_name = "JOURNAL")]
     pub journal: PathBuf,
+    /// Read every block, however long the journal is, to count verdicts and losses
+    #[arg(long, conflicts_with = "no_scan")]
+    pub scan: bool,
+    /// Read only heads and ends of the segments
+    #[arg(long)]
+    pub no_scan: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -136,6 +142,9 @@ pub struct VerifyArgs {
     /// The journal's directory
     #[arg(value_name = "JOURNAL")]
     pub journal: PathBuf,
+    /// The chain must end with this head, as an earlier `tape verify` printed it
+    #[arg(long, value_name = "HEX", value_parser = crate::tape::verify::parse_head)]
+    pub head: Option<[u8; 32]>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -325,11 +325,16 @@ fn open(names: &[&str]) -> Result<Library, LoadError> {
         match unsafe { Library::open(Some(name), RTLD_NOW | RTLD_LOCAL) } {
             Ok(library) => return Ok(library),
             // The first name's reason tells most.
-            Err(error) if reason.is_empty() => reason = error.to_string(),
+            Err(error) if reason.is_empty() => reason = loader_words(&error),
             Err(_) => {}
         }
     }
     Err(LoadError::Missing { reason })
+}
+
+/// The dynamic loader's own message, which stands behind libloading's.
+fn loader_words(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// # Safety
@@ -339,7 +344,7 @@ unsafe fn symbol<T: Copy>(library: &Library, name: &CStr, function: &'static str
     let found: Result<Symbol<T>, _> = unsafe { library.get(name.to_bytes_with_nul()) };
     match found {
         Ok(symbol) => Ok(*symbol),
-        Err(error) => Err(LoadError::Incomplete { function, reason: error.to_string() }),
+        Err(error) => Err(LoadError::Incomplete { function, reason: loader_words(&error) }),
     }
 }
 

@@ -112,7 +112,8 @@ impl Configs {
         let fixed = options.judge.clone();
         let dir = if tape.is_directory() { Some(tape.path()) } else { tape.path().parent() };
         let mut by_capture = BTreeMap::new();
-        let description = dir.and_then(|dir| Description::read(if dir == Path::new("") { Path::new(".") } else { dir }).ok());
+        let description = dir
+            .and_then(|dir| Description::read(if dir == Path::new("") { Path::new(".") } else { dir }).ok());
         for capture in description.iter().flat_map(|d| &d.captures) {
             if let Some(text) = capture.host.0.get(JUDGE_KEY) {
                 let config = toml::from_str(text).map_err(|error| {
@@ -126,7 +127,8 @@ impl Configs {
             }
         }
         if fixed.is_none() && by_capture.is_empty() {
-            let said = "the journal does not say which feeds it was judged by: judging as without configuration";
+            let said =
+                "the journal does not say which feeds it was judged by: judging as without configuration";
             writeln!(remarks, "{said}").map_err(TapeError::io("cannot write remarks"))?;
         }
         Ok(Self { fixed, by_capture })
@@ -155,7 +157,11 @@ struct Decoder<'d> {
 }
 
 impl Decoder<'_> {
-    fn queue(&mut self, mut reader: QueueReader, each: &mut dyn FnMut(&TapePacket<'_>)) -> Result<(), TapeError> {
+    fn queue(
+        &mut self,
+        mut reader: QueueReader,
+        each: &mut dyn FnMut(&TapePacket<'_>),
+    ) -> Result<(), TapeError> {
         let mut bench: Option<Bench> = None;
         while reader.next_record()?.is_some() {
             self.keep_bench(&mut bench, &reader);
@@ -166,7 +172,9 @@ impl Decoder<'_> {
                     self.packet(bench, &packet)?;
                 }
                 // Live judged what the disk could not take; it is not here to be judged.
-                Record::Note { note: Note::Loss(loss), .. } if loss.place == LossPlace::DISK => bench.judge.skip(),
+                Record::Note { note: Note::Loss(loss), .. } if loss.place == LossPlace::DISK => {
+                    bench.judge.skip()
+                }
                 Record::Note { .. }
                 | Record::Interface { .. }
                 | Record::Statistics { .. }

@@ -64,7 +64,8 @@ impl Progress {
     pub fn bytes(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
-    pub(super) fn pass(&self, packet: &Packet<'_>) {
+    /// Counts a packet.
+    pub fn pass(&self, packet: &Packet<'_>) {
         let bytes = u64::try_from(packet.bytes.len()).unwrap_or(0) + Self::OVERHEAD_BYTES;
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -6,19 +6,18 @@
 
 pub mod decode;
 pub mod export;
+pub mod extract;
+pub mod follow;
 pub mod hex;
 pub mod hist;
+pub mod info;
 pub mod input;
 pub mod json;
-pub mod outcome;
+pub mod loss;
+pub mod pcapng_out;
 pub mod print;
 pub mod read;
 pub mod select;
-pub mod extract;
-pub mod follow;
-pub mod info;
-pub mod loss;
-pub mod pcapng_out;
 pub mod verify;
 pub mod when;
 pub mod words;

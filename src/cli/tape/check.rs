@@ -1,8 +1,8 @@
 //! From the words of `tape`'s command line to checked options. What is wrong is a [`Usage`] that names the word.
 
 use super::{
-    DirectionArg, ExportArgs, FormatArg, HistArgs, HistOfArg, ReadArgs, ReplayArgs, ReplayPace, ReplayTo,
-    SelectArgs,
+    DirectionArg, ExportArgs, FollowArgs, FormatArg, HistArgs, HistOfArg, ReadArgs, ReplayArgs, ReplayPace,
+    ReplayTo, SelectArgs,
 };
 use crate::filter::Program;
 use crate::packet::Verdict;
@@ -88,6 +88,15 @@ pub fn selection(args: &SelectArgs, count: Option<NonZeroU64>) -> Result<Selecti
         filter: filter(args.bpf.as_deref(), &args.expr)?,
         count: count.map(NonZeroU64::get),
     })
+}
+
+/// Which packets `tape follow` shows.
+///
+/// # Errors
+/// [`Usage`] if the filter program cannot be used.
+pub fn follow_selection(args: &FollowArgs) -> Result<Selection, Usage> {
+    let filter = filter(args.bpf.as_deref(), &args.expr)?;
+    Ok(Selection { filter, count: args.count.map(NonZeroU64::get), ..Selection::default() })
 }
 
 /// How `tape read` shows packets.

@@ -41,7 +41,8 @@ STREAMS
 pub(super) const INFO: &str = help!(
     "\
 Prints when the capture began and ended, how many packets and bytes each queue holds, its interfaces, the losses by
-place, the verdicts by name, and what the journal says of its host. Reads the whole journal once.",
+place, the verdicts by name, and what the journal says of its host. A journal of up to 1 GiB is read through; of a
+longer one only heads and ends of the segments are read, unless --scan asks for more.",
     "\
 EXAMPLES
   tape info j
