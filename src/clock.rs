@@ -24,27 +24,28 @@ pub struct ClockReading {
 }
 
 /// Reads the host's clocks together, the NIC's too if there is one: the narrowest of a few tries.
-pub fn read_together(phc: Option<&sys::phc::Phc>) -> ClockReading {
-    (0..TRIES).map(|_| read_once(phc)).min_by_key(|r| r.uncertainty_ns).unwrap_or_default()
+pub fn read_together(mut phc: Option<&mut sys::phc::Phc>) -> ClockReading {
+    (0..TRIES).map(|_| read_once(phc.as_deref_mut())).min_by_key(|r| r.uncertainty_ns).unwrap_or_default()
 }
 
 const TRIES: usize = 3;
 
-fn read_once(phc: Option<&sys::phc::Phc>) -> ClockReading {
+fn read_once(phc: Option<&mut sys::phc::Phc>) -> ClockReading {
     let before_ns = sys::clock::realtime_ns();
     let monotonic_raw_ns = sys::clock::monotonic_raw_ns();
     let tai_ns = sys::clock::tai_ns();
     let after_ns = sys::clock::realtime_ns();
     let width_ns = after_ns.saturating_sub(before_ns);
     // A PHC that cannot be read at this moment is simply not in this reading.
-    let phc = phc.and_then(|phc| phc.read().ok());
+    let phc = phc.and_then(|phc| phc.sample().ok());
     ClockReading {
         realtime_ns: before_ns + width_ns / 2,
         monotonic_raw_ns,
         tai_ns,
-        phc_ns: phc.map(|p| p.at_ns(before_ns + width_ns / 2)),
+        // Carried over to the middle of the reading of the others, some µs away.
+        phc_ns: phc.map(|p| p.phc_ns.wrapping_add((before_ns + width_ns / 2).wrapping_sub(p.realtime_ns))),
         uncertainty_ns: u32::try_from(width_ns).unwrap_or(u32::MAX),
-        phc_uncertainty_ns: phc.map_or(0, |p| p.uncertainty_ns),
+        phc_uncertainty_ns: phc.map_or(0, |p| u32::try_from(p.uncertainty_ns).unwrap_or(u32::MAX)),
     }
 }
 

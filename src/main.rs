@@ -1,29 +1,39 @@
-//! Runs the engine's commands: checked words become a capture, its report becomes output and exit code.
+//! The engine program: checked words become a capture, its report becomes output and exit code.
 //!
 //! Data goes to standard output (`--json`, `-d`, `-D`), everything else to standard error.
 
-use super::common::{Exit, Terminals, complain};
-use super::engine::{
+use wiretape::cli::common::{Exit, Terminals, complain};
+use wiretape::cli::engine::{
     self, CaptureArgs, Checked, Command, ConfigAction, DemoArgs, DirectionArg, Engine, FanoutArg,
     FilterWords, GenArgs, Input, ModeArg, OnFullArg, StampArg,
 };
-use super::fingerprint;
-use crate::capture::af_packet::{self, Direction, Fanout, HwStamp, Mode, RingOptions};
-use crate::capture::file::{FileFilter, FileOptions, FileSource};
-use crate::config::Config;
-use crate::filter::{GroupPort, Insn, Program, for_groups};
-use crate::journal::{Fingerprint, JournalOptions, OnFull};
-use crate::packet::LinkType;
-use crate::pipeline::control::Status;
-use crate::pipeline::report::{text, write_hlog};
-use crate::pipeline::{CaptureConfig, Finished, Hooks, StartError, run};
-use crate::sys::libpcap::Libpcap;
-use crate::sys::netdev::NetDevice;
-use crate::validate::{FeedConfig, FeedProtocol, JudgeConfig};
 use clap::Parser;
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use wiretape::capture::af_packet::{self, Direction, Fanout, HwStamp, Mode, RingOptions};
+use wiretape::capture::file::{FileFilter, FileOptions, FileSource};
+use wiretape::config::Config;
+use wiretape::filter::{GroupPort, Insn, Program, for_groups};
+use wiretape::demo::{self, DemoOptions};
+use wiretape::journal::options::JUDGE_KEY;
+use wiretape::journal::{Fingerprint, JournalOptions, OnFull};
+use wiretape::lab::r#gen::{self as generator, Content, GenOptions, Output};
+use wiretape::lab::plan::{FeedPlan, PlannedFault};
+use wiretape::lab::send::{Pace, SendOptions};
+use wiretape::packet::LinkType;
+use wiretape::pipeline::control::Status;
+use wiretape::pipeline::ladder::Shed;
+use wiretape::pipeline::placement::Layout;
+use wiretape::pipeline::report::{text, write_hlog};
+use wiretape::pipeline::{CaptureConfig, Finished, Hooks, StartError, fingerprint, run};
+use wiretape::sys::libpcap::Libpcap;
+use wiretape::sys::netdev::NetDevice;
+use wiretape::validate::{FeedConfig, FeedProtocol, JudgeConfig};
 
 const PROGRAM: &str = "wiretape";
 
@@ -42,8 +52,11 @@ impl From<StartError> for Failed {
     }
 }
 
-/// The engine program.
-pub fn main() -> Exit {
+fn main() -> ExitCode {
+    run_words().into()
+}
+
+fn run_words() -> Exit {
     let engine = match Engine::try_parse() {
         Ok(engine) => engine,
         Err(error) => {
@@ -141,12 +154,12 @@ fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> 
             groups.extend(judge.feeds.iter().map(|f| f.group).filter(std::net::IpAddr::is_multicast));
             let ring = Box::new(ring_options(args, checked, name, filter, groups));
             let host = fingerprint::of_interface(name);
-            (crate::pipeline::Input::Live { ring, queues: args.queues }, host)
+            (wiretape::pipeline::Input::Live { ring, queues: args.queues }, host)
         }
         Input::File(path) => {
             let filter = file_filter(args, checked, path)?;
             let options = FileOptions { path: path.clone(), filter, snaplen: args.snaplen };
-            (crate::pipeline::Input::File(options), fingerprint::of_host())
+            (wiretape::pipeline::Input::File(options), fingerprint::of_host())
         }
     };
     let journal = args.journal.as_ref().map(|dir| JournalOptions {
@@ -164,7 +177,7 @@ fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> 
         application: format!("wiretape {}", engine::version()),
         hardware: host.get("nic").cloned().unwrap_or_default(),
         os: host.get("kernel").cloned().unwrap_or_default(),
-        host: Fingerprint(host),
+        host: with_judge(host, &judge),
         config_hash: checked.config.as_ref().map_or([0; 32], |c| c.hash),
     });
     Ok(CaptureConfig {
@@ -197,8 +210,8 @@ fn feed_configs(config: &Config) -> Vec<FeedConfig> {
         .map(|feed| FeedConfig {
             name: feed.name.clone(),
             protocol: match feed.protocol {
-                crate::config::Protocol::MoldUdp64Itch50 => FeedProtocol::MoldUdp64Itch50,
-                crate::config::Protocol::MoldUdp64 => FeedProtocol::MoldUdp64,
+                wiretape::config::Protocol::MoldUdp64Itch50 => FeedProtocol::MoldUdp64Itch50,
+                wiretape::config::Protocol::MoldUdp64 => FeedProtocol::MoldUdp64,
             },
             group: feed.group,
             port: feed.port,
@@ -457,8 +470,8 @@ impl Terminal {
 }
 
 impl Hooks for Terminal {
-    fn command(&mut self) -> Option<crate::pipeline::Command> {
-        use crate::pipeline::Command as Asked;
+    fn command(&mut self) -> Option<wiretape::pipeline::Command> {
+        use wiretape::pipeline::Command as Asked;
         let flags = [
             (&self.stop, Asked::Stop),
             (&self.counts, Asked::Counts),
@@ -490,12 +503,115 @@ impl Hooks for Terminal {
     }
 }
 
+/// The demo's capture: the same pipeline, told when the feed may start.
+struct DemoHooks<'a> {
+    on_ready: &'a dyn Fn(),
+}
+
+impl Hooks for DemoHooks<'_> {
+    fn ready(&mut self, _source: &str) {
+        (self.on_ready)();
+    }
+}
+
 fn demo(args: &DemoArgs) -> Result<Exit, Failed> {
-    let _ = args;
-    Ok(Exit::Done)
+    let temporary;
+    let journal = if let Some(dir) = &args.journal {
+        dir.clone()
+    } else {
+        temporary = std::env::temp_dir().join(format!("wiretape-demo-{}", std::process::id()));
+        temporary
+    };
+    let options = DemoOptions { duration: args.duration, pps: u64::from(args.rate), journal };
+    let parts = demo::Parts { capture: demo_capture, verify: demo_verify, replay: demo_replay };
+    match demo::run(&options, parts, &mut std::io::stdout().lock()) {
+        Ok(demo::Outcome::Exact) => Ok(Exit::Done),
+        Ok(demo::Outcome::Differs | demo::Outcome::Interrupted) => Ok(Exit::BadVerdict),
+        Err(error) => Err(Failed::Failure(error.to_string())),
+    }
+}
+
+fn demo_capture(setup: demo::DemoSetup<'_>) -> Result<demo::Found, StartError> {
+    let judge = JudgeConfig { feeds: vec![setup.feed.clone()], recognise: true, max_streams: MAX_STREAMS };
+    let host = fingerprint::of_interface(setup.interface);
+    let config = CaptureConfig {
+        input: wiretape::pipeline::Input::Live {
+            ring: Box::new(RingOptions::new(setup.interface)),
+            queues: 1,
+        },
+        journal: Some(JournalOptions {
+            segment_bytes: 64 << 20,
+            application: format!("wiretape {}", engine::version()),
+            host: with_judge(host, &judge),
+            ..JournalOptions::new(setup.journal)
+        }),
+        judge,
+        layout: Layout::Auto,
+        cpus: Vec::new(),
+        fifo: None,
+        dma_latency_us: None,
+        // In a user namespace memory may not be locked; a demo does not warn of that.
+        lock_memory: false,
+        spin: true,
+        shed: Shed::Nothing,
+        count: None,
+        duration: Some(setup.duration),
+        stop_bytes: None,
+        version: format!("wiretape {}", engine::version()),
+    };
+    let report = run(config, &mut DemoHooks { on_ready: setup.on_ready })?.report;
+    Ok(demo::Found {
+        packets: report.packets.seen,
+        lost: report.lost_packets(),
+        verdicts: report.verdicts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
+        text: text(&report),
+        feeds: report.feeds,
+    })
+}
+
+/// Verifies the demo's journal as `tape verify` does.
+fn demo_verify(journal: &Path) -> Result<String, StartError> {
+    todo_verify(journal)
+}
+
+/// Replays the demo's journal as `tape replay` does.
+fn demo_replay(journal: &Path, interface: &str) -> Result<String, StartError> {
+    todo_replay(journal, interface)
+}
+
+/// The host's facts and, beside them, what `tape decode` needs to judge by again.
+fn with_judge(mut host: BTreeMap<String, String>, judge: &JudgeConfig) -> Fingerprint {
+    match toml::to_string(judge) {
+        Ok(text) => {
+            host.insert(JUDGE_KEY.to_owned(), text);
+        }
+        Err(error) => complain(PROGRAM, &format!("the feeds cannot be written into the journal: {error}")),
+    }
+    Fingerprint(host)
 }
 
 fn generate(args: &GenArgs) -> Result<Exit, Failed> {
-    let _ = args;
-    Ok(Exit::Done)
+    let faults = if args.faults { PlannedFault::some_of_every_kind(args.count) } else { Vec::new() };
+    let plan = FeedPlan { seed: args.seed, data_packets: args.count, faults, ..FeedPlan::default() };
+    let pace = NonZeroU64::new(u64::from(args.pps)).map_or(Pace::Flood, Pace::PerSecond);
+    let output = match (&args.interface, &args.write) {
+        (Some(interface), _) => Output::Interface(SendOptions {
+            interface: interface.clone(),
+            pace,
+            max_frames: None,
+            max_duration: None,
+            qdisc_bypass: false,
+        }),
+        (None, Some(path)) => Output::File { path: path.clone(), pace },
+        (None, None) => return Err(Failed::Usage("say where to: -i INTERFACE or -w FILE".to_owned())),
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|e| Failed::Failure(format!("signal {signal}: {e}")))?;
+    }
+    let options = GenOptions { content: Content::Feed(plan), output, answers: args.answers.clone() };
+    let report = generator::run(&options, &stop).map_err(|e| Failed::Failure(e.to_string()))?;
+    let json = serde_json::to_string(&report.sent).map_err(|e| Failed::Failure(e.to_string()))?;
+    to_stdout(&(json + "\n")).map(|()| Exit::Done)
 }

@@ -5,8 +5,6 @@
 
 pub mod common;
 pub mod engine;
-pub mod engine_run;
-pub mod fingerprint;
 #[cfg(feature = "tape")]
 pub mod generate;
 #[cfg(feature = "tape")]

@@ -16,12 +16,9 @@ pub mod reader;
 pub mod recover;
 mod segment;
 mod shared;
-<<<<<<< HEAD
-pub mod verify;
-=======
 #[cfg(test)]
 mod testing;
->>>>>>> journal
+pub mod verify;
 pub mod writer;
 
 pub use behind::DURABLE_FILE_NAME;

@@ -16,6 +16,10 @@ pub enum OnFull {
     DropOldest,
 }
 
+/// Key under which a capture's entry in `journal.toml` keeps its judge's configuration, as TOML: `tape decode`
+/// judges by it again.
+pub const JUDGE_KEY: &str = "judge";
+
 /// What the capture ran on: names and values, as they stand in `journal.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

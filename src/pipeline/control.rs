@@ -215,7 +215,7 @@ impl Control<'_> {
     }
 
     fn read_clocks(&mut self, hooks: &mut dyn Hooks, last: Option<ClockReading>) -> ClockReading {
-        let reading = read_together(self.phc.as_ref());
+        let reading = read_together(self.phc.as_mut());
         self.tell(&Note::Clock(reading));
         if let Some(step_ns) = last.and_then(|last| step_between(&last, &reading)) {
             let text = format!(

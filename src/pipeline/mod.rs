@@ -5,6 +5,7 @@
 
 pub mod control;
 pub mod counters;
+pub mod fingerprint;
 pub mod ladder;
 pub mod placement;
 pub mod queue;

@@ -8,6 +8,7 @@
 //! can see any more. A difference that such a past explains is counted as unknowable, not as different.
 
 use super::outcome::{Outcome, TapeError};
+use crate::journal::options::JUDGE_KEY;
 use crate::journal::reader::{QueueReader, ReadOptions, Record, Tape, TapePacket};
 use crate::journal::{Description, Note};
 use crate::packet::{Judgement, LossPlace, Verdict};
@@ -17,9 +18,6 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-
-/// Key under which a capture's entry in `journal.toml` keeps its judge's configuration, as TOML.
-pub const JUDGE_KEY: &str = "judge";
 
 /// Differences that are listed without `--diff`.
 const FEW: u64 = 10;

@@ -14,6 +14,7 @@ pub mod info;
 pub mod input;
 pub mod json;
 pub mod loss;
+pub mod outcome;
 pub mod pcapng_out;
 pub mod print;
 pub mod read;
