@@ -72,7 +72,7 @@ fn two_clocks_never_share_a_histogram() {
         assert!(text.contains(table), "{text}");
     }
     assert_eq!(text.matches("1/(1-Percentile)").count(), 4);
-    assert!(text.contains("#[Max     =     2001.000, Total count    =           60]"), "{text}");
+    assert!(text.contains("#[Max     =     2000.000, Total count    =           60]"), "{text}");
     let json: serde_json::Value =
         serde_json::from_str(&tape_ok(&["hist", "--json", &journal])).expect("JSON");
     let counts: Vec<u64> = json["distributions"]
