@@ -6,24 +6,23 @@ use tape_common::{START_NS, captures, feed, mold_frame, other, tape, tape_ok, wr
 use wiretape::packet::LinkType;
 
 #[test]
-fn every_capture_file_gives_one_line_for_each_packet_that_tshark_counts() {
-    for path in captures() {
-        let name = path.to_str().expect("plain names");
-        let read = tape(&["read", name]);
-        let code = read.status.code();
-        assert!(code == Some(0) || code == Some(1), "{name}: {read:?}");
-        let lines = read.stdout.iter().filter(|b| **b == b'\n').count();
-        let Some(theirs) = other("tshark", &["-n", "-r", name, "-T", "fields", "-e", "frame.number"]) else {
-            return;
-        };
-        let theirs = theirs.lines().count();
-        if code == Some(0) {
-            assert_eq!(lines, theirs, "{name}");
-        } else {
-            let said = String::from_utf8_lossy(&read.stderr);
-            assert!(said.contains("damaged at byte") || said.contains("cannot"), "{name}: {said}");
-            assert!(lines <= theirs + 1, "{name}: {lines} lines, tshark has {theirs}");
-        }
+fn every_capture_file_gives_one_line_for_each_packet_that_capinfos_counts() {
+    let files: Vec<String> = captures().iter().map(|p| p.display().to_string()).collect();
+    if files.is_empty() {
+        return;
+    }
+    // Files that capinfos cannot read whole are left out of its table.
+    let args: Vec<&str> =
+        ["-T", "-r", "-m", "-c"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let Some(table) = other("capinfos", &args) else { return };
+    assert!(table.lines().count() > files.len() * 9 / 10);
+    for (name, theirs) in table.lines().filter_map(|line| line.rsplit_once(',')) {
+        let ours = tape_ok(&["read", name]);
+        assert_eq!(ours.lines().count().to_string(), theirs, "{name}");
+    }
+    for name in files {
+        let read = tape(&["read", &name]);
+        assert!(matches!(read.status.code(), Some(0 | 1)), "{name}: {read:?}");
     }
 }
 

@@ -72,14 +72,14 @@ fn completion(program: &Command, shell: Shell, name: String) -> Generated {
 fn man(program: &Command) -> io::Result<Vec<Generated>> {
     let mut built = program.clone();
     built.build();
-    let mut pages = vec![page(&built, built.get_name().to_owned())?];
+    let mut pages = vec![page(&built, built.get_name())?];
     for sub in built.get_subcommands().filter(|s| !s.is_hide_set()) {
-        pages.push(page(sub, format!("{}-{}", built.get_name(), sub.get_name()))?);
+        pages.push(page(sub, &format!("{}-{}", built.get_name(), sub.get_name()))?);
     }
     Ok(pages)
 }
 
-fn page(command: &Command, title: String) -> io::Result<Generated> {
+fn page(command: &Command, title: &str) -> io::Result<Generated> {
     let man =
         clap_mangen::Man::new(command.clone()).title(title.to_uppercase()).section("1").manual("Wiretape");
     let mut bytes = Vec::new();

@@ -46,7 +46,6 @@ pub struct TapeArgs {
 
 /// The commands of `tape`.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one value a process")]
 pub enum TapeCommand {
     /// Say what is on a journal: time span, packets, queues, interfaces, losses, verdicts
     #[command(after_long_help = help::INFO)]

@@ -171,7 +171,7 @@ impl Decoder<'_> {
                 }
                 // Live judged what the disk could not take; it is not here to be judged.
                 Record::Note { note: Note::Loss(loss), .. } if loss.place == LossPlace::DISK => {
-                    bench.judge.skip()
+                    bench.judge.skip();
                 }
                 Record::Note { .. }
                 | Record::Interface { .. }
@@ -189,7 +189,7 @@ impl Decoder<'_> {
             return;
         }
         let knows_all = bench.is_some() || header.index == 0;
-        let capture = header.capture_id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let capture = format!("{:032x}", u128::from_be_bytes(header.capture_id));
         *bench = Some(Bench { capture: header.capture_id, judge: self.configs.judge(&capture), knows_all });
     }
 

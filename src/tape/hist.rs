@@ -136,14 +136,14 @@ impl Collected {
     }
 
     fn of(&mut self, measure: Measure, clock: StampClock) -> Result<&mut Distribution, TapeError> {
-        let at = match self.distributions.iter().position(|d| d.measure == measure && d.clock == clock) {
-            Some(at) => at,
-            None => {
-                let histogram = Histogram::new_with_bounds(1, LONGEST_NS, DIGITS)
-                    .map_err(|error| TapeError::Refused(error.to_string()))?;
-                self.distributions.push(Distribution { measure, clock, histogram, negative: 0 });
-                self.distributions.len() - 1
-            }
+        let known = self.distributions.iter().position(|d| d.measure == measure && d.clock == clock);
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let histogram = Histogram::new_with_bounds(1, LONGEST_NS, DIGITS)
+                .map_err(|error| TapeError::Refused(error.to_string()))?;
+            self.distributions.push(Distribution { measure, clock, histogram, negative: 0 });
+            self.distributions.len() - 1
         };
         Ok(&mut self.distributions[at])
     }

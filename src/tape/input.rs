@@ -242,15 +242,15 @@ fn walk_tape(tape: &Tape, each: &mut Each<'_>) -> Result<(), TapeError> {
 
 fn walk_file(path: &Path, each: &mut Each<'_>) -> Result<(), TapeError> {
     let options = FileOptions { path: path.to_string_lossy().into_owned(), ..FileOptions::default() };
-    let mut source = FileSource::open(options).map_err(refused)?;
+    let mut source = FileSource::open(options).map_err(|error| refused(&error))?;
     let mut judge = Judge::new(&JudgeConfig::default());
     let nameless = InterfaceDef::named("", LinkType::ETHERNET);
     let mut interfaces: Vec<InterfaceDef> = Vec::new();
     loop {
-        let mut lease = match source.take().map_err(refused)? {
+        let mut lease = match source.take().map_err(|error| refused(&error))? {
             Take::Lease(lease) => lease,
             Take::Idle => {
-                source.wait(Duration::from_millis(200)).map_err(refused)?;
+                source.wait(Duration::from_millis(200)).map_err(|error| refused(&error))?;
                 continue;
             }
             Take::End => return Ok(()),
@@ -274,7 +274,7 @@ fn walk_file(path: &Path, each: &mut Each<'_>) -> Result<(), TapeError> {
     }
 }
 
-fn refused(error: SourceError) -> TapeError {
+fn refused(error: &SourceError) -> TapeError {
     TapeError::Refused(error.to_string())
 }
 
@@ -288,11 +288,11 @@ fn is_segment(path: &Path) -> std::io::Result<bool> {
     if file.read_exact(&mut head).is_err() {
         return Ok(false);
     }
-    let [a, b, c, d, e, f, g, h] = head;
-    if u32::from_le_bytes([a, b, c, d]) != crate::pcapng::block::SECTION_HEADER {
+    let word = |at: usize| head.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
+    if word(0) != crate::pcapng::block::SECTION_HEADER {
         return Ok(false);
     }
     let mut kind = [0; 4];
-    file.seek(SeekFrom::Start(u64::from(u32::from_le_bytes([e, f, g, h]))))?;
+    file.seek(SeekFrom::Start(u64::from(word(4))))?;
     Ok(file.read_exact(&mut kind).is_ok() && u32::from_le_bytes(kind) == format::SEGMENT_HEADER)
 }

@@ -123,13 +123,13 @@ impl<'s> Chooser<'s> {
     }
 
     fn program(&mut self, link: LinkType, words: &str) -> Result<&Program, TapeError> {
-        let at = match self.compiled.iter().position(|(known, _)| *known == link) {
-            Some(at) => at,
-            None => {
-                let program = self.compile(link, words)?;
-                self.compiled.push((link, program));
-                self.compiled.len() - 1
-            }
+        let known = self.compiled.iter().position(|(known, _)| *known == link);
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let program = self.compile(link, words)?;
+            self.compiled.push((link, program));
+            self.compiled.len() - 1
         };
         Ok(&self.compiled[at].1)
     }

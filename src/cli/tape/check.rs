@@ -120,11 +120,10 @@ pub fn read_as(args: &ReadArgs) -> ReadAs {
 /// What `tape export` writes.
 pub fn export_format(args: &ExportArgs) -> Format {
     let by_name = args.output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("pcap"));
-    match args.format {
-        Some(FormatArg::Pcap) => Format::Pcap,
-        Some(FormatArg::Pcapng) => Format::Pcapng,
-        None if by_name => Format::Pcap,
-        None => Format::Pcapng,
+    let by_name = if by_name { FormatArg::Pcap } else { FormatArg::Pcapng };
+    match args.format.unwrap_or(by_name) {
+        FormatArg::Pcap => Format::Pcap,
+        FormatArg::Pcapng => Format::Pcapng,
     }
 }
 
@@ -170,7 +169,7 @@ pub struct Replay {
 /// [`Usage`] for a destination that is no address.
 pub fn replay(args: &ReplayArgs) -> Result<Replay, Usage> {
     let to = destination(&args.to, args.from, args.ttl)?;
-    let player = PlayerOptions { pace: pace(&args.pace)?, limit: args.limit.map(NonZeroU64::get) };
+    let player = PlayerOptions { pace: pace(&args.pace), limit: args.limit.map(NonZeroU64::get) };
     Ok(Replay { to, player, rounds: args.rounds.get() })
 }
 
@@ -197,21 +196,21 @@ fn udp_destination(words: &str, from: Option<IpAddr>) -> Result<UdpDestination, 
     Ok(UdpDestination::Fixed(to))
 }
 
-fn pace(args: &ReplayPace) -> Result<Pace, Usage> {
+fn pace(args: &ReplayPace) -> Pace {
     if args.topspeed {
-        return Ok(Pace::TopSpeed);
+        return Pace::TopSpeed;
     }
     if args.oneatatime {
-        return Ok(Pace::Stepped);
+        return Pace::Stepped;
     }
     if let Some(pps_millionths) = args.pps {
-        return Ok(Pace::PacketRate { pps_millionths });
+        return Pace::PacketRate { pps_millionths };
     }
     if let Some(megabits_millionths) = args.mbps {
         // Millionths of a megabit are bits.
-        return Ok(Pace::BitRate { bits_per_second: megabits_millionths });
+        return Pace::BitRate { bits_per_second: megabits_millionths };
     }
-    Ok(args.multiplier.map_or(Pace::RECORDED, |speed_millionths| Pace::Recorded { speed_millionths }))
+    args.multiplier.map_or(Pace::RECORDED, |speed_millionths| Pace::Recorded { speed_millionths })
 }
 
 #[cfg(test)]
