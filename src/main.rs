@@ -2,11 +2,6 @@
 //!
 //! Data goes to standard output (`--json`, `-d`, `-D`), everything else to standard error.
 
-use wiretape::cli::common::{Exit, Terminals, complain};
-use wiretape::cli::engine::{
-    self, CaptureArgs, Checked, Command, ConfigAction, DemoArgs, DirectionArg, Engine, FanoutArg,
-    FilterWords, GenArgs, Input, ModeArg, OnFullArg, StampArg,
-};
 use clap::Parser;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,10 +12,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use wiretape::capture::af_packet::{self, Direction, Fanout, HwStamp, Mode, RingOptions};
 use wiretape::capture::file::{FileFilter, FileOptions, FileSource};
+use wiretape::cli::common::{Exit, Terminals, complain};
+use wiretape::cli::engine::{
+    self, CaptureArgs, Checked, Command, ConfigAction, DemoArgs, DirectionArg, Engine, FanoutArg,
+    FilterWords, GenArgs, Input, ModeArg, OnFullArg, StampArg,
+};
+use wiretape::clock::SystemClock;
 use wiretape::config::Config;
-use wiretape::filter::{GroupPort, Insn, Program, for_groups};
 use wiretape::demo::{self, DemoOptions};
+use wiretape::filter::{GroupPort, Insn, Program, for_groups};
+use wiretape::journal::manifest;
 use wiretape::journal::options::JUDGE_KEY;
+use wiretape::journal::reader::{ReadError, ReadOptions, Record, Tape};
+use wiretape::journal::verify::{self, VerifyOptions};
 use wiretape::journal::{Fingerprint, JournalOptions, OnFull};
 use wiretape::lab::r#gen::{self as generator, Content, GenOptions, Output};
 use wiretape::lab::plan::{FeedPlan, PlannedFault};
@@ -31,6 +35,10 @@ use wiretape::pipeline::ladder::Shed;
 use wiretape::pipeline::placement::Layout;
 use wiretape::pipeline::report::{text, write_hlog};
 use wiretape::pipeline::{CaptureConfig, Finished, Hooks, StartError, fingerprint, run};
+use wiretape::replay;
+use wiretape::replay::pacing::Waiter;
+use wiretape::replay::player::{Player, PlayerOptions};
+use wiretape::replay::senders::InterfaceSender;
 use wiretape::sys::libpcap::Libpcap;
 use wiretape::sys::netdev::NetDevice;
 use wiretape::validate::{FeedConfig, FeedProtocol, JudgeConfig};
@@ -531,7 +539,7 @@ fn demo(args: &DemoArgs) -> Result<Exit, Failed> {
     }
 }
 
-fn demo_capture(setup: demo::DemoSetup<'_>) -> Result<demo::Found, StartError> {
+fn demo_capture(setup: demo::DemoSetup<'_>) -> Result<demo::Found, ShowError> {
     let judge = JudgeConfig { feeds: vec![setup.feed.clone()], recognise: true, max_streams: MAX_STREAMS };
     let host = fingerprint::of_interface(setup.interface);
     let config = CaptureConfig {
@@ -569,15 +577,56 @@ fn demo_capture(setup: demo::DemoSetup<'_>) -> Result<demo::Found, StartError> {
     })
 }
 
-/// Verifies the demo's journal as `tape verify` does.
-fn demo_verify(journal: &Path) -> Result<String, StartError> {
-    todo_verify(journal)
+/// Why the demo's journal could not be shown.
+#[derive(Debug, thiserror::Error)]
+enum ShowError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Send(#[from] replay::senders::SendError),
+    #[error("the journal does not verify: {0}")]
+    Unsound(String),
 }
 
-/// Replays the demo's journal as `tape replay` does.
-fn demo_replay(journal: &Path, interface: &str) -> Result<String, StartError> {
-    todo_replay(journal, interface)
+/// Verifies the demo's journal as `tape verify` does.
+fn demo_verify(journal: &Path) -> Result<String, ShowError> {
+    let report = verify::verify(journal, &VerifyOptions::default(), &mut |_| ())?;
+    if let Some(problem) = report.problems.first() {
+        return Err(ShowError::Unsound(format!("{problem:?}")));
+    }
+    let head = report.head.map(|h| manifest::hex(&h)).unwrap_or_default();
+    Ok(format!(
+        "{} packets in {} sealed segment(s), chain head {head}",
+        report.packets,
+        report.segments.len()
+    ))
 }
+
+/// Replays the demo's journal as `tape replay -x 5` does.
+fn demo_replay(journal: &Path, interface: &str) -> Result<String, ShowError> {
+    let stop = AtomicBool::new(false);
+    let pace = replay::schedule::Pace::Recorded { speed_millionths: DEMO_SPEED };
+    let mut player = Player::new(
+        InterfaceSender::open(interface, false)?,
+        Waiter::calibrated(SystemClock),
+        PlayerOptions { pace, limit: None },
+        &stop,
+    )?;
+    let mut records = Tape::open(journal)?.merged(ReadOptions::default());
+    while let Some(record) = records.next_record()? {
+        if let Record::Packet(packet) = record
+            && player.play(&packet.as_packet())?.is_break()
+        {
+            break;
+        }
+    }
+    Ok(player.finish()?.text())
+}
+
+/// Five times as fast as recorded, in millionths.
+const DEMO_SPEED: NonZeroU64 = NonZeroU64::new(5_000_000).expect("not zero");
 
 /// The host's facts and, beside them, what `tape decode` needs to judge by again.
 fn with_judge(mut host: BTreeMap<String, String>, judge: &JudgeConfig) -> Fingerprint {
@@ -593,7 +642,7 @@ fn with_judge(mut host: BTreeMap<String, String>, judge: &JudgeConfig) -> Finger
 fn generate(args: &GenArgs) -> Result<Exit, Failed> {
     let faults = if args.faults { PlannedFault::some_of_every_kind(args.count) } else { Vec::new() };
     let plan = FeedPlan { seed: args.seed, data_packets: args.count, faults, ..FeedPlan::default() };
-    let pace = NonZeroU64::new(u64::from(args.pps)).map_or(Pace::Flood, Pace::PerSecond);
+    let pace = if args.pps == 0 { Pace::Flood } else { Pace::PerSecond(u64::from(args.pps)) };
     let output = match (&args.interface, &args.write) {
         (Some(interface), _) => Output::Interface(SendOptions {
             interface: interface.clone(),
