@@ -159,7 +159,7 @@ fn what_was_sent_is_on_tape_byte_for_byte() {
                 words.iter().copied().chain(["-B", "256MiB", "--segment-size", "64MiB"]).collect();
             let capture = Capture::start(&journal, &all);
             let sent =
-                flood(&plan, frames, Pace::PerSecond(std::num::NonZeroU32::new(20_000).unwrap().into()));
+                flood(&plan, frames, Pace::PerSecond(20_000));
             let report = capture.stop();
             adds_up(&report);
             assert_eq!(number(&report, "/packets/received"), sent.frames, "{words:?} {report}");
@@ -185,7 +185,7 @@ fn other_readers_open_a_captured_journal_without_a_warning() {
     let plan = PlainPlan::new(9, &[]);
     let ran = run_in_netns(|_| {
         let capture = Capture::start(&journal, &["-B", "64MiB", "--segment-size", "16MiB"]);
-        flood(&plan, frames, Pace::PerSecond(std::num::NonZeroU32::new(20_000).unwrap().into()));
+        flood(&plan, frames, Pace::PerSecond(20_000));
         adds_up(&capture.stop());
     });
     if ran.is_none() {
@@ -275,7 +275,7 @@ fn sent_is_on_tape_plus_losses_counted_when_the_ring_overflows() {
                 }
                 sender.join().unwrap()
             });
-            (sent.frames, lab.dropped_between().unwrap(), capture.stop())
+            (sent.frames, lab, capture.stop())
         }) else {
             return;
         };
@@ -316,7 +316,7 @@ fn a_kill_at_any_instant_loses_no_committed_record() {
                     let mut id = 0;
                     let options = SendOptions {
                         interface: Lab::SENDER.to_owned(),
-                        pace: Pace::PerSecond(std::num::NonZeroU32::new(40_000).unwrap().into()),
+                        pace: Pace::PerSecond(40_000),
                         max_frames: None,
                         max_duration: Some(Duration::from_secs(10)),
                         qdisc_bypass: true,

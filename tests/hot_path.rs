@@ -69,7 +69,7 @@ fn send_frames(frames: u64, per_second: u32) {
     let (plan, mut id) = (plan(), 0);
     let options = SendOptions {
         interface: Lab::SENDER.to_owned(),
-        pace: Pace::PerSecond(std::num::NonZeroU32::new(per_second).unwrap().into()),
+        pace: Pace::PerSecond(u64::from(per_second)),
         max_frames: Some(frames),
         max_duration: Some(Duration::from_secs(120)),
         qdisc_bypass: true,
