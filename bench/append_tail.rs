@@ -55,7 +55,8 @@ fn block<'a>(p: &Packet<'a>, seq: u64) -> PacketBlock<'a> {
 
 /// Calls `append` at a steady pace; each call's duration is recorded.
 fn paced(appends: u64, mut append: impl FnMut(u64, &Packet<'_>)) -> Histogram<u64> {
-    let mut durations = Histogram::new(3).expect("3 digits are allowed");
+    let mut durations =
+        Histogram::new_with_max(60_000_000_000, 3).expect("3 digits up to a minute are allowed");
     let bytes = [0x5A; PACKET_BYTES];
     let clock = SystemClock;
     let mut due = clock.monotonic_ns();
