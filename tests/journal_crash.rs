@@ -1,5 +1,7 @@
 //! Crashes: what was committed is there, nothing half-written is shown, the next start works.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the answer")]
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -7,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use wiretape::journal::format::decode::{self, Block, Damage};
-use wiretape::journal::format::{EndOfSegment, MIB, segment_name};
+use wiretape::journal::format::{EndOfSegment, MIB, MIB_BYTES, segment_name};
 use wiretape::journal::manifest::Manifest;
 use wiretape::journal::{Append, Journal, JournalOptions, Recovery, recover};
 use wiretape::packet::{EpbFlags, InterfaceDef, Judgement, LinkType, Marks, Packet};
@@ -92,7 +94,7 @@ fn child_that_writes_until_it_is_killed() {
 }
 
 fn next_index(dir: &Path) -> u32 {
-    (0..).find(|index| !dir.join(segment_name(0, *index)).exists()).unwrap()
+    (0..1_000_000).find(|index| !dir.join(segment_name(0, *index)).exists()).unwrap()
 }
 
 #[test]
@@ -135,7 +137,7 @@ fn after_a_kill_every_reported_record_is_read_back_and_the_next_start_works() {
             assert_eq!(*blake3::hash(&std::fs::read(&path).unwrap()).as_bytes(), sealed.blake3);
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o444);
         }
-        assert_eq!(manifest.kept().len() as u32, next_index(&dir), "every segment is sealed");
+        assert_eq!(manifest.kept().len(), next_index(&dir) as usize, "every segment is sealed");
     }
 }
 
@@ -157,7 +159,9 @@ fn left_open(dir: &Path, packets: u64) {
 fn reopen(dir: &Path) -> Recovery {
     let (journal, recovery) = Journal::open(options(dir)).unwrap();
     let (writers, keeper) = journal.start();
-    writers.into_iter().for_each(|writer| writer.finish(&[]));
+    for writer in writers {
+        writer.finish(&[]);
+    }
     keeper.finish();
     recovery
 }
@@ -213,7 +217,7 @@ fn a_committed_record_with_a_wrong_byte_is_damage_and_its_bytes_are_kept() {
 fn a_hole_with_anchors_beyond_it_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     left_open(dir.path(), 3000);
-    segment(dir.path()).write_all_at(&vec![0; MIB as usize - 4096], 4096).unwrap();
+    segment(dir.path()).write_all_at(&vec![0; MIB_BYTES - 4096], 4096).unwrap();
     let recovery = reopen(dir.path());
     assert!(recovery.recovered[0].quarantined.is_some());
     assert!(recovery.recovered[0].cut.as_ref().unwrap().0 <= 4096);

@@ -1,5 +1,7 @@
 //! Opening a journal: what is made, what is refused and in which words; a full disk; foreign readers.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the answer")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +22,9 @@ fn options(dir: &Path) -> JournalOptions {
 fn open_and_close(options: JournalOptions) -> Result<(), JournalError> {
     let (journal, _) = Journal::open(options)?;
     let (writers, keeper) = journal.start();
-    writers.into_iter().for_each(|writer| writer.finish(&[]));
+    for writer in writers {
+        writer.finish(&[]);
+    }
     keeper.finish();
     Ok(())
 }
@@ -166,7 +170,7 @@ fn a_full_disk_stops_the_tape_counted_and_it_resumes_when_there_is_room() {
     let handle = keeper.handle();
     let mut writer = writers.remove(0);
     assert_eq!(writer.add_interface(&InterfaceDef::named("eth0", LinkType::ETHERNET)), Append::Written);
-    let bytes = [1; 60_000];
+    let bytes = vec![1; 60_000];
     let (mut written, mut refused) = (0_u64, 0_u64);
     while refused < 10 {
         match writer.append(&packet(&bytes, written), Judgement::NOT_JUDGED) {
@@ -208,7 +212,7 @@ fn on_a_full_disk_the_oldest_segments_make_room_if_the_policy_says_so() {
     let (mut writers, mut keeper) = journal.start();
     let mut writer = writers.remove(0);
     assert_eq!(writer.add_interface(&InterfaceDef::named("eth0", LinkType::ETHERNET)), Append::Written);
-    let bytes = [1; 60_000];
+    let bytes = vec![1; 60_000];
     let mut written = 0;
     while written < 1500 {
         match writer.append(&packet(&bytes, written), Judgement::NOT_JUDGED) {
@@ -265,7 +269,9 @@ fn other_programs_open_a_sealed_segment_without_a_warning() {
     let file = file.to_str().unwrap();
     let fields = ["frame.time_epoch", "frame.len", "frame.interface_name", "frame.packet_flags_direction"];
     let mut args = vec!["-r", file, "-T", "fields"];
-    fields.iter().for_each(|field| args.extend(["-e", field]));
+    for field in fields {
+        args.extend(["-e", field]);
+    }
     let Some((out, err)) = run("tshark", &args) else { return skip("tshark is not installed") };
     let warnings: Vec<_> = err.lines().filter(|line| !line.contains("as user \"root\"")).collect();
     assert!(warnings.is_empty(), "{warnings:?}");

@@ -1,5 +1,7 @@
 //! What the writer puts on tape is what a slow, obvious twin says it should be.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the answer")]
+
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,11 +74,11 @@ fn read_back(dir: &Path) -> Vec<Told> {
         let (mut at, mut id, mut interfaces, mut ended) = (0, 0, 0, false);
         while at < bytes.len() {
             let (block, len) =
-                decode::block(&bytes[at..], id).unwrap_or_else(|e| panic!("{path:?} at {at}: {e}"));
+                decode::block(&bytes[at..], id).unwrap_or_else(|e| panic!("{} at {at}: {e}", path.display()));
             assert!(!ended, "nothing follows the end");
             assert!(at as u64 / MIB == (at + len - 1) as u64 / MIB, "block at {at} straddles a MiB");
             assert_eq!(
-                at != 0 && at as u64 % MIB == 0,
+                at != 0 && (at as u64).is_multiple_of(MIB),
                 matches!(block, Block::Anchor(_)),
                 "{at}: each MiB begins with an anchor"
             );
@@ -107,7 +109,7 @@ fn read_back(dir: &Path) -> Vec<Told> {
             }
             at += len;
         }
-        assert!(ended, "{path:?} is sealed");
+        assert!(ended, "{} is sealed", path.display());
     }
     told
 }
@@ -250,7 +252,9 @@ fn the_keeper_keeps_up_on_its_own_threads_and_seals_everything() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|t| t.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         stop.store(true, std::sync::atomic::Ordering::Release);
         kept.join().unwrap()
     });

@@ -16,6 +16,8 @@ pub mod reader;
 pub mod recover;
 mod segment;
 mod shared;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 pub mod writer;
 
