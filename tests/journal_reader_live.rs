@@ -1,5 +1,7 @@
 //! Readers beside a running writer, and over what it leaves behind.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
