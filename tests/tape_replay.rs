@@ -19,6 +19,7 @@ use wiretape::replay::{
 
 /// A clock whose every reading takes time and whose sleeps are too long or too short, as it is told.
 #[derive(Clone)]
+#[expect(clippy::struct_field_names, reason = "units in names")]
 struct VirtualClock {
     now_ns: Rc<Cell<u64>>,
     reading_ns: u64,

@@ -36,13 +36,11 @@ pub(crate) fn missing(what: &str) {
 
 /// A program's standard output; `None` if it is not installed.
 pub(crate) fn other(program: &str, args: &[&str]) -> Option<String> {
-    match Command::new(program).args(args).output() {
-        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Err(_) => {
-            missing(program);
-            None
-        }
-    }
+    let Ok(output) = Command::new(program).args(args).output() else {
+        missing(program);
+        return None;
+    };
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The capture files that are shared by all checkouts; empty if there are none.
