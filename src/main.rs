@@ -113,8 +113,9 @@ fn capture(args: &CaptureArgs) -> Result<Exit, Failed> {
         let name =
             args.interface.as_deref().ok_or_else(|| Failed::Usage("-J needs -i INTERFACE".to_owned()))?;
         let sources = af_packet::stamp_sources(name).map_err(|e| Failed::Failure(e.to_string()))?;
-        let lines: String = sources.iter().map(|s| format!("  {} ({})\n", s.name, s.description)).collect();
-        return to_stdout(&format!("Time stamp types for {name} (use option -j to set):\n{lines}"))
+        let lines: Vec<_> = sources.iter().map(|s| format!("  {} ({})", s.name, s.description)).collect();
+        let lines = lines.join("\n");
+        return to_stdout(&format!("Time stamp types for {name} (use option -j to set):\n{lines}\n"))
             .map(|()| Exit::Done);
     }
     let checked = engine::check(args).map_err(Failed::Usage)?;
@@ -392,7 +393,8 @@ fn list_interfaces(json: bool) -> Result<Exit, Failed> {
             (true, false) => "Up",
             (false, _) => "Down",
         };
-        (1..).zip(&all).map(|(n, i)| format!("{n}.{} [{}, MTU {}]\n", i.name, state(i), i.mtu)).collect()
+        let line = |(n, i): (u32, &NetDevice)| format!("{n}.{} [{}, MTU {}]", i.name, state(i), i.mtu);
+        (1..).zip(&all).map(line).collect::<Vec<_>>().join("\n") + "\n"
     };
     to_stdout(&text).map(|()| Exit::Done)
 }
@@ -404,8 +406,12 @@ fn check_config(file: &std::path::Path) -> Result<Exit, Failed> {
     } else {
         Some(for_groups(&group_ports(&config)).map_err(|e| Failed::Failure(e.to_string()))?)
     };
-    let feeds: String =
-        config.feeds.iter().map(|f| format!("feed {}: {} port {}\n", f.name, f.group, f.port)).collect();
+    let feeds: String = config
+        .feeds
+        .iter()
+        .map(|f| format!("feed {}: {} port {}\n", f.name, f.group, f.port))
+        .collect::<Vec<_>>()
+        .concat();
     let size = filter.map_or(0, |f| f.insns().len());
     to_stdout(&format!(
         "{feeds}{}: ok, {} feeds, filter of {size} instructions\n",

@@ -1,6 +1,7 @@
 //! The plan of the house holds: floors, where `unsafe` lives, what pure modules reach for, and
 //! what the small privileged engine depends on.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

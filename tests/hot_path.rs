@@ -2,6 +2,7 @@
 //!
 //! Needs root (own network namespace); the system calls are counted by strace.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
 #![allow(unsafe_code, reason = "the counting allocator")]
 
 mod common;

@@ -13,7 +13,7 @@ const SLOT_OF: [u8; 256] = slots();
 
 #[expect(clippy::cast_possible_truncation, reason = "the table holds fewer than 255 verdicts; checked below")]
 const fn slots() -> [u8; 256] {
-    assert!(VERDICT_SLOTS < 256);
+    const { assert!(VERDICT_SLOTS < 256) };
     let mut table = [Verdict::ALL.len() as u8; 256];
     let mut i = 0;
     while i < Verdict::ALL.len() {

@@ -461,7 +461,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         let ended = control.run(hooks, &data_done);
         control.event(hooks, EventKind::STOP, 0, format!("capture ends: {}", ended.name()));
         control.drain(hooks, &data_done);
-        report.ended = ended.name().to_owned();
+        ended.name().clone_into(&mut report.ended);
 
         let nic_dropped = control.link.as_mut().map_or(0, LinkWatch::nic_dropped).saturating_sub(nic_before);
         for (queue, chain) in chains.into_iter().enumerate() {
