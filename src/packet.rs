@@ -296,7 +296,7 @@ verdicts! {
     LENGTH_OVER_WIRE = 15, "length-over-wire", "More bytes captured than the record says were on the wire";
     IPV4_TRUNCATED = 20, "ipv4-truncated", "Shorter than its IPv4 header";
     IPV4_BAD_VERSION = 21, "ipv4-bad-version", "Version field is not 4";
-    IPV4_BAD_HEADER_LENGTH = 22, "ipv4-bad-header-length", "Header length below 20 bytes or beyond the total length";
+    IPV4_BAD_HEADER_LENGTH = 22, "ipv4-bad-header-length", "Header length below 20 bytes";
     IPV4_BAD_TOTAL_LENGTH = 23, "ipv4-bad-total-length", "Total length beyond the bytes on the wire, or below the header";
     IPV4_BAD_CHECKSUM = 24, "ipv4-bad-checksum", "Header checksum does not match (RFC 1071)";
     IPV4_BAD_OPTIONS = 25, "ipv4-bad-options", "An option runs past the header";
@@ -306,7 +306,7 @@ verdicts! {
     IPV6_BAD_EXTENSION = 33, "ipv6-bad-extension", "An extension header runs past the packet, or there are too many";
     UDP_TRUNCATED = 40, "udp-truncated", "Shorter than its UDP header";
     UDP_BAD_LENGTH = 41, "udp-bad-length", "UDP length below 8 or beyond the IP payload";
-    UDP_BAD_CHECKSUM = 42, "udp-bad-checksum", "UDP checksum does not match";
+    UDP_BAD_CHECKSUM = 42, "udp-bad-checksum", "UDP checksum does not match, or is 0 over IPv6";
     TCP_TRUNCATED = 45, "tcp-truncated", "Shorter than its TCP header";
     TCP_BAD_OFFSET = 46, "tcp-bad-offset", "Data offset below 20 bytes or beyond the segment";
     TCP_BAD_CHECKSUM = 47, "tcp-bad-checksum", "TCP checksum does not match";
@@ -318,6 +318,6 @@ verdicts! {
     MOLD_BAD_LENGTH = 101, "mold-bad-length", "A message block runs past the datagram";
     MOLD_BAD_COUNT = 102, "mold-bad-count", "The count does not match the message blocks in the datagram";
     MOLD_SEQUENCE_OVERFLOW = 103, "mold-sequence-overflow", "Sequence number plus count passes 2^64";
-    ITCH_EMPTY = 120, "itch-empty", "An ITCH message without a type";
+    ITCH_EMPTY = 120, "itch-empty", "An ITCH message of no bytes";
     ITCH_SHORT = 121, "itch-short", "An ITCH message shorter than its type's layout";
 }

@@ -1,5 +1,6 @@
 //! Judging allocates nothing: counted over 100,000 packets by an allocator that counts.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use wiretape::clock::{Clock, SystemClock};

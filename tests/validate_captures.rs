@@ -1,4 +1,5 @@
 //! The judge over real capture files: what the feeds carry, and checksum verdicts beside tshark's.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -229,9 +230,9 @@ fn checksum_verdicts_agree_with_tshark() {
                 let Some(Some(sound)) = theirs.get(column).copied() else { continue };
                 let ours = dissection.verdict != verdict;
                 if sound {
-                    good += 1
+                    good += 1;
                 } else {
-                    bad += 1
+                    bad += 1;
                 }
                 // An outer fault hides an inner one: only the first is the verdict.
                 let hidden = !sound && dissection.verdict != Verdict::ACCEPTED && ours;
