@@ -315,3 +315,28 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 pub(super) fn longest(longest: &AtomicU64, begun_ns: u64, now_ns: u64) {
     longest.fetch_max(now_ns.saturating_sub(begun_ns), Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{append, journal};
+    use crate::journal::Append;
+    use std::io;
+
+    #[test]
+    fn a_segment_whose_storage_fails_further_on_is_left_before_that_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, mut keeper) = journal(dir.path());
+        assert_eq!(append(&mut writer), Append::Written);
+        let live = keeper.ahead.queues[0].live[0].clone();
+        keeper.ahead.storage_fails_at(&live, 100_000, &io::Error::from_raw_os_error(libc::EFAULT));
+        while keeper.step() {}
+        for _ in 0..1000 {
+            assert_eq!(append(&mut writer), Append::Written);
+        }
+        assert!(live.committed() < 98_304, "{}", live.committed());
+        writer.finish(&[]);
+        let report = keeper.finish();
+        assert_eq!(report.stats.sealed, 2);
+        assert!(report.events[0].text.contains("storage fails at byte 100000"), "{:?}", report.events);
+    }
+}

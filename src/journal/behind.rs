@@ -25,6 +25,8 @@ pub const DURABLE_FILE_NAME: &str = "durable";
 const HASH_STEP_BYTES: u64 = 8 << 20;
 /// How often retention by age is looked at.
 const RETENTION_NS: u64 = 1_000_000_000;
+/// A sync that takes longer is worth an event.
+const SLOW_SYNC_MS: u64 = 1000;
 /// Mode of a sealed file.
 pub(super) const SEALED_MODE: u32 = 0o444;
 
@@ -110,7 +112,8 @@ impl Behind {
         self.seal_a_piece();
         if self.p.shared.room_wanted.swap(false, Ordering::AcqRel) {
             let dropped = self.retire_oldest("full");
-            self.p.shared.nothing_to_drop.store(!dropped, Ordering::Release);
+            // What is being sealed can be dropped soon.
+            self.p.shared.nothing_to_drop.store(!dropped && self.sealing.is_empty(), Ordering::Release);
         }
         if now >= self.next_retention_ns {
             self.next_retention_ns = now + RETENTION_NS;
@@ -199,7 +202,7 @@ impl Behind {
             .file
             .set_permissions(Permissions::from_mode(SEALED_MODE))
             .and_then(|()| live.file.sync_all());
-        longest(&self.p.shared.stats.longest_sync_ns, begun, self.p.clock.monotonic_ns());
+        self.took(begun, live);
         if let Err(error) = synced {
             self.sync_failed(live, &error);
         }
@@ -242,13 +245,28 @@ impl Behind {
     fn sync_range(&mut self, live: &Live, from: u64, to: u64) -> bool {
         let begun = self.p.clock.monotonic_ns();
         let result = live.map.sync(from, to);
-        longest(&self.p.shared.stats.longest_sync_ns, begun, self.p.clock.monotonic_ns());
+        self.took(begun, live);
         self.p.shared.stats.syncs.fetch_add(1, Ordering::Relaxed);
         match result {
             Ok(()) => self.sync_succeeded(live),
             Err(error) => self.sync_failed(live, &error),
         }
         !live.progress.suspect.load(Ordering::Relaxed)
+    }
+
+    /// Counts how long a sync took, and tells if that was very long.
+    fn took(&self, begun_ns: u64, live: &Live) {
+        let now_ns = self.p.clock.monotonic_ns();
+        longest(&self.p.shared.stats.longest_sync_ns, begun_ns, now_ns);
+        let ms = now_ns.saturating_sub(begun_ns) / 1_000_000;
+        if ms >= SLOW_SYNC_MS {
+            self.p.shared.push_event(Event {
+                at_ns: self.p.clock.now_ns(),
+                kind: EventKind::STALL,
+                value: ms.cast_signed(),
+                text: format!("{}: a sync took {ms} ms; writers go on meanwhile", live.path.display()),
+            });
+        }
     }
 
     fn sync_succeeded(&mut self, live: &Live) {
@@ -386,4 +404,54 @@ fn hash_piece(sealing: &mut Sealing, piece: &mut [u8]) -> io::Result<()> {
         sealing.hashed += want as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{append, journal};
+    use super::*;
+    use crate::journal::Append;
+
+    #[test]
+    fn a_failed_sync_makes_the_writer_leave_and_a_second_in_a_row_is_a_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, mut keeper) = journal(dir.path());
+        let handle = keeper.handle();
+        let fail = |keeper: &mut crate::journal::Keeper, index: u32| {
+            keeper.step();
+            let live = keeper.behind.live.iter().find(|t| t.live.index == index).unwrap().live.clone();
+            keeper.behind.sync_failed(&live, &io::Error::from_raw_os_error(libc::EIO));
+        };
+        assert_eq!(append(&mut writer), Append::Written);
+        fail(&mut keeper, 0);
+        assert_eq!(handle.state(), State::Ok);
+        assert_eq!(append(&mut writer), Append::Written);
+        assert_eq!(keeper.behind.p.spent[0].slots(), 1, "the writer has left the segment");
+        fail(&mut keeper, 1);
+        assert_eq!(handle.state(), State::Failed);
+        assert_eq!(append(&mut writer), Append::Written);
+        keeper.handle().sync_now();
+        while keeper.step() {}
+        assert_eq!(handle.state(), State::Ok, "the third segment reaches the disk");
+        let durable = handle.durable()[0];
+        assert_eq!(durable.segment, 2);
+        writer.finish(&[]);
+        let report = keeper.finish();
+        assert_eq!(report.stats.sync_failures, 2);
+        assert_eq!(report.stats.sealed, 3);
+        assert_eq!(report.events.len(), 3, "{:?}", report.events);
+    }
+
+    #[test]
+    fn a_writer_that_is_dropped_leaves_a_segment_that_is_ended_as_recovered() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, keeper) = journal(dir.path());
+        assert_eq!(append(&mut writer), Append::Written);
+        drop(writer);
+        assert_eq!(keeper.finish().stats.sealed, 1);
+        let file = File::open(dir.path().join("q00-000000.pcapng")).unwrap();
+        let scan = recover::scan(&file).unwrap();
+        assert!(scan.ended && scan.bytes == scan.file_bytes);
+        assert_eq!((scan.end.packets, scan.end.flags), (1, EndOfSegment::RECOVERED));
+    }
 }

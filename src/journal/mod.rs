@@ -17,6 +17,8 @@ pub mod recover;
 mod segment;
 mod shared;
 pub mod verify;
+#[cfg(test)]
+mod testing;
 pub mod writer;
 
 pub use behind::DURABLE_FILE_NAME;
