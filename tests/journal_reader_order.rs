@@ -1,5 +1,7 @@
 //! What readers promise: every committed record once, in order, and nothing else.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod journal_tape;
 
 use journal_tape::{Segment, one_of_each};
@@ -133,7 +135,7 @@ fn damage_is_an_error_with_its_place_and_can_be_skipped() {
     let dir = tempfile::tempdir().unwrap();
     let mut segment = Segment::new(0, 0, 0);
     for n in 0..50 {
-        segment.packet(100 + n, &[6; 50_000]);
+        segment.packet(100 + n, &vec![6; 50_000]);
     }
     segment.end(0);
     let blocks = starts(&segment.bytes);
@@ -278,7 +280,7 @@ fn an_interface_described_later_is_known_behind_a_jump() {
     segment.packet(100, &[1; 60]);
     segment.interface(&InterfaceDef::named("raw0", LinkType::RAW));
     for n in 0..100 {
-        segment.packet_on(1, 101 + n, &[1; 50_000]);
+        segment.packet_on(1, 101 + n, &vec![1; 50_000]);
     }
     segment.seal(dir.path());
     let tape = Tape::open(dir.path()).unwrap();

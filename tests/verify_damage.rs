@@ -1,8 +1,11 @@
 //! Whatever is done to a sealed journal, `verify` finds it and names it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod journal_tape;
 
 use journal_tape::{Segment, one_of_each};
+use proptest::prelude::*;
 use std::path::Path;
 use wiretape::journal::manifest::hex;
 use wiretape::journal::verify::{ProblemKind, State, VerifyOptions, VerifyReport, verify};
@@ -247,4 +250,32 @@ fn a_single_segment_is_verified_by_its_structure() {
     let report = check(&copy);
     assert!(report.is_good(), "{:?}", report.problems);
     assert_eq!(report.segments[0].state, State::Unlisted);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn whatever_the_bytes_verification_ends_without_a_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..40),
+        cut in any::<prop::sample::Index>(),
+        is_cut: bool,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut segment = one_of_each(0, 0, 0);
+        let path = segment.seal(dir.path());
+        let mut bytes = segment.bytes.clone();
+        for (at, value) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if is_cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        prop_assert_eq!(check(dir.path()).is_good(), bytes == segment.bytes);
+        // Without its line nothing says that it is finished: read as live.
+        std::fs::remove_file(dir.path().join("manifest")).unwrap();
+        check(dir.path());
+    }
 }

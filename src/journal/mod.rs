@@ -19,6 +19,7 @@ mod shared;
 pub mod verify;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
 pub mod writer;
 
 pub use behind::DURABLE_FILE_NAME;

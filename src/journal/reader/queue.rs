@@ -33,8 +33,8 @@ pub struct QueueReader {
     damages: Vec<Damage>,
     damage_count: u64,
     has_ended: bool,
-    /// The segment closed last said that its capture ended there in good order.
-    was_last: bool,
+    /// The capture that ended in good order with the segment closed last.
+    ended_capture: Option<[u8; 16]>,
     /// Of the segments already closed.
     closed_blocks: u64,
     closed_bytes: u64,
@@ -57,7 +57,7 @@ impl QueueReader {
             damages: Vec::new(),
             damage_count: 0,
             has_ended: false,
-            was_last: false,
+            ended_capture: None,
             closed_blocks: 0,
             closed_bytes: 0,
         }
@@ -203,16 +203,19 @@ impl QueueReader {
 
     fn close(&mut self) {
         if let Some(segment) = self.current.take() {
-            self.was_last = segment.end().is_some_and(|end| end.flags & EndOfSegment::LAST != 0);
+            let is_last = segment.end().is_some_and(|end| end.flags & EndOfSegment::LAST != 0);
+            self.ended_capture = segment.header().filter(|_| is_last).map(|h| h.capture_id);
             self.closed_blocks += segment.counted().blocks;
             self.closed_bytes += segment.bytes_read();
         }
     }
 
     fn at_live_end(&mut self) -> Step {
-        let more_may_come = match self.current {
-            Some(_) => true,
-            None => self.directory.is_some() && !self.was_last,
+        let more_may_come = match (&self.current, self.ended_capture) {
+            (Some(_), None) => true,
+            // Prepared by the capture that has ended, and never used: the keeper deletes it.
+            (Some(segment), Some(ended)) => segment.header().is_some_and(|h| h.capture_id != ended),
+            (None, ended) => self.directory.is_some() && ended.is_none(),
         };
         if self.options.follow && more_may_come {
             return Step::Wait;

@@ -10,6 +10,7 @@ use crate::journal::Note;
 use crate::journal::format::decode::{self, Block, Section};
 use crate::journal::format::{self, Anchor, EndOfSegment, MAX_INTERFACES, MIB, SegmentHeader};
 use crate::packet::{InterfaceDef, LinkType};
+use crate::time::{Stamp, StampClock};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,14 @@ pub struct Counted {
     pub max_stamp_ns: u64,
     /// Blocks of any kind.
     pub blocks: u64,
+}
+
+impl Counted {
+    /// A packet without a stamp (clock "none") does not come here.
+    fn stamp(&mut self, stamp_ns: u64) {
+        self.min_stamp_ns = if self.min_stamp_ns == 0 { stamp_ns } else { self.min_stamp_ns.min(stamp_ns) };
+        self.max_stamp_ns = self.max_stamp_ns.max(stamp_ns);
+    }
 }
 
 /// Reads one segment.
@@ -415,9 +424,9 @@ impl SegmentReader {
                 return Ok(true);
             }
             Block::Packet(packet) => {
-                let (seq, stamp_ns, interface) = (packet.seq, packet.stamp.ns, packet.interface);
+                let (seq, stamp, interface) = (packet.seq, packet.stamp, packet.interface);
                 let captured = packet.bytes.len() as u64;
-                self.take_packet(seq, stamp_ns, interface, captured, offset)?;
+                self.take_packet(seq, stamp, interface, captured, offset)?;
                 return Ok(true);
             }
             Block::Anchor(anchor) => self.take_anchor(&anchor, offset)?,
@@ -467,7 +476,7 @@ impl SegmentReader {
     fn take_packet(
         &mut self,
         seq: u64,
-        stamp_ns: u64,
+        stamp: Stamp,
         interface: u32,
         captured: u64,
         offset: u64,
@@ -478,19 +487,19 @@ impl SegmentReader {
             return Err(BlockError::Sequence { expected, found: seq });
         }
         if let Some(expected) = self.promised_stamp_ns.take()
-            && expected != stamp_ns
+            && expected != stamp.ns
         {
             let what = "next stamp (of this packet)";
-            return Err(BlockError::Anchor { what, said: expected, expected: stamp_ns });
+            return Err(BlockError::Anchor { what, said: expected, expected: stamp.ns });
         }
         self.know_interface(interface, offset)?;
         self.next_seq = Some(seq.wrapping_add(1));
-        self.stamp_ns = Some(stamp_ns);
-        let first = self.counted.packets == 0;
+        self.stamp_ns = Some(stamp.ns);
         self.counted.packets += 1;
         self.counted.packet_bytes += captured;
-        self.counted.min_stamp_ns = if first { stamp_ns } else { self.counted.min_stamp_ns.min(stamp_ns) };
-        self.counted.max_stamp_ns = self.counted.max_stamp_ns.max(stamp_ns);
+        if stamp.clock != StampClock::NONE {
+            self.counted.stamp(stamp.ns);
+        }
         Ok(())
     }
 
