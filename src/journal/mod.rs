@@ -16,10 +16,9 @@ pub mod reader;
 pub mod recover;
 mod segment;
 mod shared;
-pub mod verify;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
+pub mod verify;
 pub mod writer;
 
 pub use behind::DURABLE_FILE_NAME;
