@@ -146,9 +146,10 @@ EXAMPLES
 
 pub(super) const DECODE: &str = help!(
     "\
-Judges every packet on a journal again, from its raw bytes, in the order of each queue, and compares verdict and findings
-with those on tape. They must be the same: what was decided live depended on the bytes alone. Packets whose decoding was
-shed under load (not-judged) have nothing to compare; they are counted. The feeds are those that the journal recorded,
+Judges every packet on a journal again, from its raw bytes, in the order of each queue, and compares verdict and
+findings with those on tape. They must be the same: what was decided live depended on the bytes alone. Packets whose
+decoding was shed under load (not-judged) have nothing to compare; they are counted. So are differences in streams whose
+beginning is not on tape any more. The feeds are those that the journal recorded (without a record: none),
 unless --config names others.",
     "\
 EXAMPLES
