@@ -15,9 +15,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use wiretape::cli::common::{Exit, Terminals, complain};
-use wiretape::cli::generate;
 use wiretape::cli::tape::check::{self, Usage};
 use wiretape::cli::tape::{self as words, GenerateArgs, GenerateWhat, ProgramArg, TapeArgs, TapeCommand};
+use wiretape::cli::{engine, generate};
 use wiretape::tape::input::Input;
 use wiretape::tape::outcome::{Outcome, TapeError};
 use wiretape::tape::{export, hist, read};
@@ -175,5 +175,5 @@ fn generate_pages(args: &GenerateArgs) -> Result<Outcome, Stop> {
 
 /// The definitions that pages are made from.
 fn programs() -> Vec<(ProgramArg, clap::Command)> {
-    vec![(ProgramArg::Tape, words::command())]
+    vec![(ProgramArg::Wiretape, engine::command()), (ProgramArg::Tape, words::command())]
 }

@@ -37,6 +37,11 @@ pub struct Engine {
     pub command: Command,
 }
 
+/// The engine's command line as `clap` knows it: for man pages and completions.
+pub fn command() -> clap::Command {
+    <Engine as clap::CommandFactory>::command()
+}
+
 /// The engine's commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {

@@ -152,7 +152,7 @@ impl Tape {
     }
 
     /// Brings the position to where `len` bytes may stand: pads to the next MiB, anchors it.
-    fn make_room(&mut self, len: u64, limit: u64, ahead: Ahead) -> bool {
+    pub(super) fn make_room(&mut self, len: u64, limit: u64, ahead: Ahead) -> bool {
         let at = self.position;
         let boundary = at.is_multiple_of(MIB) && at != 0;
         if !boundary && fits_mib(at, len) {
@@ -181,7 +181,7 @@ impl Tape {
     }
 
     /// Writes a block at the position and commits it.
-    fn put_here(&mut self, len: usize, fill: impl FnOnce(&mut [u8], u32) -> u32) -> bool {
+    pub(super) fn put_here(&mut self, len: usize, fill: impl FnOnce(&mut [u8], u32) -> u32) -> bool {
         debug_assert!(len >= MIN_BLOCK_BYTES && len.is_multiple_of(4));
         let Ok(at) = usize::try_from(self.position) else { return false };
         let Some(block) = self.map.room(at, len) else { return false };

@@ -266,8 +266,25 @@ impl Writer {
         Ahead { next_seq: self.next_seq, next_stamp_ns }
     }
 
-    /// Puts a record into the current segment, or into the next if it does not fit.
-    fn put(&mut self, len: usize, stamp_ns: u64, fill: impl Fn(&mut [u8], u32) -> u32) -> Append {
+    /// Makes room for a packet of `captured_bytes`, so that [`Writer::append`] of it is then [`Append::Written`].
+    ///
+    /// Asked before a packet is judged, it keeps what is not on tape from being judged: replay equals live.
+    pub fn reserve(
+        &mut self,
+        captured_bytes: usize,
+        interface: u32,
+        lost_before: u64,
+        stamp_ns: u64,
+    ) -> Append {
+        let interface = usize::try_from(interface).unwrap_or(usize::MAX);
+        if captured_bytes > MAX_PACKET_BYTES || interface >= self.interfaces.len() {
+            return self.refuse();
+        }
+        self.place(packet_block_bytes(captured_bytes, lost_before), stamp_ns)
+    }
+
+    /// Brings the position to where a record of `len` bytes may stand, in the next segment if need be.
+    fn place(&mut self, len: usize, stamp_ns: u64) -> Append {
         self.roll_if_asked();
         let ahead = self.ahead(stamp_ns);
         for _ in 0..2 {
@@ -276,13 +293,23 @@ impl Writer {
             }
             let known = self.interfaces.len();
             let Some(tape) = &mut self.tape else { return self.no_segment() };
-            if tape.put(len, tape.record_limit(known), ahead, &fill) {
+            if tape.make_room(len as u64, tape.record_limit(known), ahead) {
                 return Append::Written;
             }
             self.close(0, false);
         }
         // A fresh segment had no room: only if the keeper cut it short at once.
         self.no_segment()
+    }
+
+    /// Puts a record into the current segment, or into the next if it does not fit.
+    fn put(&mut self, len: usize, stamp_ns: u64, fill: impl Fn(&mut [u8], u32) -> u32) -> Append {
+        let placed = self.place(len, stamp_ns);
+        if placed != Append::Written {
+            return placed;
+        }
+        let written = self.tape.as_mut().is_some_and(|tape| tape.put_here(len, fill));
+        if written { Append::Written } else { self.no_segment() }
     }
 
     fn no_segment(&self) -> Append {

@@ -233,9 +233,9 @@ pub fn add_counts(report: &mut Report, queues: &[QueueView], nic_dropped: u64, j
             right: noted_ring,
         },
         Check {
-            what: "seen = judged + not judged + beyond --count",
+            what: "seen = judged + not judged + lost at the disk + beyond --count",
             left: p.seen,
-            right: p.accepted + p.rejected + p.not_judged + p.beyond_count,
+            right: p.accepted + p.rejected + p.not_judged + at_disk + p.beyond_count,
         },
     ];
     if journaling {

@@ -204,7 +204,12 @@ impl<C: Clock> Worker<C> {
             return;
         }
         let started_ns = self.now_ns;
-        let judgement = self.judge(&mut packet);
+        self.shorten(&mut packet);
+        if !self.reserve(&packet) {
+            self.lost_at_disk(packet.stamp.ns);
+            return;
+        }
+        let judgement = self.judge(&packet);
         self.counters.judged(judgement.verdict, judgement.findings);
         self.counters.marked(packet.marks);
         self.counters.clocks[packet.stamp.clock.index()].add(1);
@@ -212,26 +217,39 @@ impl<C: Clock> Worker<C> {
         self.measure(packet.stamp, taken_ns, started_ns);
     }
 
-    fn judge(&mut self, packet: &mut Packet<'_>) -> Judgement {
-        if self.ladder.decodes() {
-            return self.judge.judge(packet);
-        }
-        self.counters.not_judged.add(1);
-        self.judge.skip();
+    /// Deep on the ladder: keeps only the beginning, as the operator allowed.
+    fn shorten(&mut self, packet: &mut Packet<'_>) {
         if let Some(keep_bytes) = self.ladder.keep_bytes().filter(|keep| *keep < packet.bytes.len()) {
             packet.bytes = &packet.bytes[..keep_bytes];
             packet.marks.0 |= Marks::SHED_PAYLOAD;
             self.counters.shortened.add(1);
         }
+    }
+
+    fn judge(&mut self, packet: &Packet<'_>) -> Judgement {
+        if self.ladder.decodes() {
+            return self.judge.judge(packet);
+        }
+        self.counters.not_judged.add(1);
+        self.judge.skip();
         Judgement::NOT_JUDGED
+    }
+
+    /// True once the journal has room for the packet (and what was lost at the disk before it stands on tape).
+    /// What has no room is not judged either: the tape alone decides what a verdict rests on.
+    fn reserve(&mut self, packet: &Packet<'_>) -> bool {
+        if self.writer.is_none() {
+            return true;
+        }
+        let lost = self.owed.packets;
+        self.pay_disk_loss()
+            && self.append_with(|writer| {
+                writer.reserve(packet.bytes.len(), packet.interface, lost, packet.stamp.ns)
+            })
     }
 
     fn write(&mut self, mut packet: Packet<'_>, judgement: Judgement) {
         if self.writer.is_none() {
-            return;
-        }
-        if self.owed.disk.is_some() && !self.pay_disk_loss() {
-            self.lost_at_disk(packet.stamp.ns);
             return;
         }
         packet.lost_before = self.owed.packets;
@@ -239,6 +257,7 @@ impl<C: Clock> Worker<C> {
             self.owed.packets = 0;
             self.counters.written.add(1);
         } else {
+            // Room was reserved, so this is only for a journal that failed in between.
             self.lost_at_disk(packet.stamp.ns);
         }
     }
@@ -267,6 +286,7 @@ impl<C: Clock> Worker<C> {
     }
 
     fn lost_at_disk(&mut self, stamp_ns: u64) {
+        self.judge.skip();
         self.counters.lose(LossPlace::DISK, 1);
         self.owed.packets += 1;
         let first = Loss { place: LossPlace::DISK, packets: 0, from_ns: stamp_ns, to_ns: stamp_ns };
