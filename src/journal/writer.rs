@@ -98,6 +98,10 @@ pub struct Writer {
     next_seq: u64,
     last_stamp_ns: u64,
     roll_seen: u64,
+    /// Interfaces that stand in the current segment: it gets no statistics of others.
+    described: usize,
+    /// Room was made for the packet that is appended next: until then no roll comes between.
+    reserved: bool,
 }
 
 /// What a writer is made of.
@@ -132,6 +136,8 @@ impl Writer {
             next_seq: 0,
             last_stamp_ns: 0,
             roll_seen: 0,
+            described: 0,
+            reserved: false,
         }
     }
 
@@ -165,7 +171,11 @@ impl Writer {
         let ahead = self.ahead(0);
         let Some(tape) = &mut self.tape else { return true };
         let Some(block) = self.interfaces.block(interface, tape.segment_id()) else { return false };
-        tape.put_whole(block, tape.record_limit(known), ahead)
+        let written = tape.put_whole(block, tape.record_limit(known), ahead);
+        if written {
+            self.described = known;
+        }
+        written
     }
 
     /// Appends a packet and what validation said of it.
@@ -280,12 +290,17 @@ impl Writer {
         if captured_bytes > MAX_PACKET_BYTES || interface >= self.interfaces.len() {
             return self.refuse();
         }
-        self.place(packet_block_bytes(captured_bytes, lost_before), stamp_ns)
+        let placed = self.place(packet_block_bytes(captured_bytes, lost_before), stamp_ns);
+        self.reserved = placed == Append::Written;
+        placed
     }
 
     /// Brings the position to where a record of `len` bytes may stand, in the next segment if need be.
     fn place(&mut self, len: usize, stamp_ns: u64) -> Append {
-        self.roll_if_asked();
+        // An anchor that was put for a reserved packet has promised its stamp: the packet must follow it.
+        if !std::mem::take(&mut self.reserved) {
+            self.roll_if_asked();
+        }
         let ahead = self.ahead(stamp_ns);
         for _ in 0..2 {
             if self.tape.is_none() && !self.open_next() {
@@ -339,6 +354,7 @@ impl Writer {
         }
         if written {
             self.tape = Some(tape);
+            self.described = self.interfaces.len();
         } else {
             self.hand_back(Spent { tape, ended: false });
         }
@@ -369,7 +385,7 @@ impl Writer {
         let ahead = self.ahead(0);
         let limit = tape.hard_limit();
         let mut ended = true;
-        for interface in 0..self.interfaces.len() {
+        for interface in 0..self.described {
             self.encode_statistics(interface, tape.segment_id());
             ended = ended && tape.put_whole(&self.statistics, limit, ahead);
         }
