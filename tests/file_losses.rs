@@ -25,8 +25,11 @@ fn file(dir: &Path) -> std::path::PathBuf {
     path
 }
 
+/// Interface, received, delivered.
+type Counted = (u32, Option<u64>, Option<u64>);
+
 /// Drop counts of the packets on a tape, in order, and what its last statistics say of each interface.
-fn told(tape: &Path) -> (Vec<u64>, Vec<(u32, Option<u64>, Option<u64>)>) {
+fn told(tape: &Path) -> (Vec<u64>, Vec<Counted>) {
     let tape = Tape::open(tape).unwrap();
     let mut reader = tape.queue(0, ReadOptions::default());
     let (mut drops, mut statistics) = (Vec::new(), Vec::new());
@@ -82,4 +85,19 @@ fn a_disk_without_room_for_a_segment_that_was_never_needed_is_no_failure() {
     assert_eq!(report["packets"]["on_tape"], 100, "{stderr}");
     assert_eq!(report["failure"], Value::Null);
     assert!(stderr.contains("the disk is full"), "it is said all the same: {stderr}");
+}
+
+#[test]
+fn a_start_that_is_refused_leaves_no_segment_behind() {
+    // The journal is open before the source: a wrong interface or file left a reserved segment, 256 MiB, for nothing.
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("j");
+    let missing = dir.path().join("missing");
+    let done =
+        Command::new(WIRETAPE).args(["capture", "-r"]).arg(missing).arg("-w").arg(&out).output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    let left = std::fs::read_dir(&out)
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "pcapng"));
+    assert_eq!(left.count(), 0);
 }

@@ -327,9 +327,10 @@ fn a_segment_has_statistics_of_the_interfaces_that_it_describes_and_of_no_other(
     let mut def = InterfaceDef::named("a", LinkType::ETHERNET);
     assert_eq!(writer.add_interface(&def), Append::Written);
     until_written(&mut keeper, || writer.append(&packet(b"first", 0), JUDGED));
+    let large = vec![5; 19_900];
     for n in 0..204 {
         // Fills the segment but for less than a long description takes.
-        until_written(&mut keeper, || writer.append(&packet(&[5; 19_900], n), JUDGED));
+        until_written(&mut keeper, || writer.append(&packet(&large, n), JUDGED));
     }
     def.filter = "udp port 4".repeat(300);
     for n in 0..300 {

@@ -351,7 +351,20 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         let (writers, keeper) = journal.start();
         tape = Some(OpenTape { dir, writers, keeper });
     }
-    let mut input = open_input(config.input)?;
+    let mut input = match (open_input(config.input), tape.take()) {
+        (Ok(input), opened) => {
+            tape = opened;
+            input
+        }
+        (Err(error), opened) => {
+            // The segment that was prepared is removed: a refused start leaves no room taken.
+            if let Some(OpenTape { writers, keeper, .. }) = opened {
+                drop(writers);
+                keeper.finish();
+            }
+            return Err(error);
+        }
+    };
     warnings.append(&mut input.warnings);
     let capacities = std::mem::take(&mut input.capacities);
     let queues = capacities.len();
