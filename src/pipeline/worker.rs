@@ -190,6 +190,11 @@ impl<C: Clock> Worker<C> {
     pub fn finish(mut self, stats: &InterfaceStats) -> Judge {
         self.take_notes();
         self.pay_disk_loss();
+        if let (Some(writer), Some(loss)) = (&mut self.writer, self.owed.disk)
+            && writer.last_loss(loss) != Append::Written
+        {
+            self.counters.notes_lost.add(1);
+        }
         if let Some(writer) = self.writer.take() {
             writer.finish(std::slice::from_ref(stats));
         }
