@@ -8,7 +8,7 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::sys::pace::sleep_until_monotonic_ns;
-use crate::sys::raw_send::{MAX_BATCH, RawSender};
+use crate::sys::packet_send::{FrameSocket, MAX_BATCH};
 use crate::time::NS_PER_SEC;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -142,7 +142,7 @@ pub fn send(
     stop: &AtomicBool,
 ) -> Result<Sent, SendError> {
     let interface = || options.interface.clone();
-    let mut socket = RawSender::open(&options.interface, options.qdisc_bypass)
+    let socket = FrameSocket::open(&options.interface, options.qdisc_bypass)
         .map_err(|error| SendError::Open { interface: interface(), error })?;
     let mut left = options.max_frames.unwrap_or(u64::MAX);
     let mut batch = Batch::default();

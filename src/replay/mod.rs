@@ -8,6 +8,7 @@
 //! of 64 at top speed), and nothing is allocated per packet. A packet that cannot be sent is counted with the
 //! reason and the rest goes on; only a socket that fails for good ends a replay.
 
+mod batch;
 pub mod datagram;
 pub mod pacing;
 pub mod player;

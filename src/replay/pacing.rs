@@ -15,7 +15,7 @@ pub trait PacingClock: Clock {
 
 impl PacingClock for SystemClock {
     fn sleep_until(&self, monotonic_ns: u64) {
-        sys::sleep::until_monotonic_ns(monotonic_ns);
+        sys::pace::sleep_until_monotonic_ns(monotonic_ns);
     }
 }
 

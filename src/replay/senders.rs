@@ -3,10 +3,11 @@
 //! A packet that this destination cannot take is a [`Sent::No`] with its reason, counted by the player; a
 //! [`SendError`] means that nothing more can be sent.
 
+use super::batch::FrameBatch;
 use crate::packet::{LinkType, Packet};
 use crate::replay::datagram::{self, Datagram};
 use crate::replay::report::Skipped;
-use crate::sys::packet_send::{FrameBatch, FrameSocket, HARDWARE_ETHERNET, HARDWARE_LOOPBACK};
+use crate::sys::packet_send::{FrameSocket, HARDWARE_ETHERNET, HARDWARE_LOOPBACK};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -162,7 +163,8 @@ impl InterfaceSender {
     /// # Errors
     /// [`SendError`] that names what is missing: the interface, or the capability.
     pub fn open(interface: &str, batched: bool) -> Result<Self, SendError> {
-        let socket = FrameSocket::open(interface).map_err(|error| Self::open_error(interface, error))?;
+        let socket =
+            FrameSocket::open(interface, false).map_err(|error| Self::open_error(interface, error))?;
         let hardware = socket.hardware();
         if hardware != HARDWARE_ETHERNET && hardware != HARDWARE_LOOPBACK {
             return Err(SendError::NotEthernet { interface: interface.to_owned(), hardware });
@@ -201,7 +203,7 @@ impl InterfaceSender {
         let Some(batch) = &mut self.batch else { return Ok(()) };
         let (mut next, mut retries) = (0, 0);
         while next < batch.len() {
-            match batch.send(&self.socket, next) {
+            match self.socket.send_batch(batch.frames_from(next)) {
                 Ok(sent) => next += sent.max(1),
                 Err(error) if is_full(&error) && retries < MOST_RETRIES => {
                     retries += 1;

@@ -169,7 +169,7 @@ mod tests {
                     assert!(Uid::effective().is_root(), "root in here");
                     let mut netlink = Rtnetlink::open().unwrap();
                     netlink.create_veth("na", "nb", 1500).unwrap();
-                    crate::sys::raw_send::RawSender::open("na", false).unwrap();
+                    crate::sys::packet_send::FrameSocket::open("na", false).unwrap();
                     i32::from(entered.own_sysfs)
                 }
                 Err(error) => {

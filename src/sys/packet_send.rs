@@ -1,11 +1,12 @@
-//! Sending whole link-layer frames through an `AF_PACKET` socket.
+//! Whole link-layer frames onto an interface: `AF_PACKET`, `SOCK_RAW`, `send(2)` and `sendmmsg(2)`.
 //!
-//! The socket is bound to one interface with protocol 0, so it never receives:
-//! the kernel queues nothing on it.
+//! The socket is bound with protocol 0, so it never receives. What the kernel accepted is
+//! answered exactly; nothing is retried here, that is the pacer's affair.
 
+use super::sockopt;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 /// An `AF_PACKET`/`SOCK_RAW` socket bound to one interface, for sending only.
 #[derive(Debug)]
@@ -20,11 +21,13 @@ pub const HARDWARE_ETHERNET: u16 = libc::ARPHRD_ETHER;
 pub const HARDWARE_LOOPBACK: u16 = libc::ARPHRD_LOOPBACK;
 
 impl FrameSocket {
-    /// Opens a socket that sends on `interface`.
+    /// Opens a socket that sends on `interface` of the calling thread's network namespace. With `qdisc_bypass`
+    /// frames go straight to the driver (`PACKET_QDISC_BYPASS`): faster, and a full device queue is answered with
+    /// `ENOBUFS` instead of waiting.
     ///
     /// # Errors
     /// What the system said: `EPERM` without `CAP_NET_RAW`, `ENODEV` for an interface that is not there.
-    pub fn open(interface: &str) -> io::Result<Self> {
+    pub fn open(interface: &str, qdisc_bypass: bool) -> io::Result<Self> {
         let index = interface_index(interface)?;
         // SAFETY: no pointers; the answer is checked before it is used as a descriptor.
         let raw = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
@@ -34,6 +37,10 @@ impl FrameSocket {
         // SAFETY: `raw` was just opened by us and nobody else knows it.
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
         bind(&fd, index)?;
+        if qdisc_bypass {
+            let on: libc::c_int = 1;
+            sockopt::set(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &on)?;
+        }
         let hardware = hardware_type(&fd)?;
         Ok(Self { fd, hardware })
     }
@@ -52,84 +59,43 @@ impl FrameSocket {
         let sent = unsafe { libc::send(self.fd.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
-}
 
-/// Room for a batch of frames that go out by one `sendmmsg(2)`. All memory is allocated when it is made.
-#[derive(Debug)]
-pub struct FrameBatch {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-    most_frames: usize,
-    most_bytes: usize,
-}
-
-impl FrameBatch {
-    /// Longest batch, frames: the kernel takes up to 1024, beyond 64 nothing is gained.
-    pub const FRAMES: usize = 64;
-
-    /// An empty batch for up to [`Self::FRAMES`] frames of `most_bytes` together.
-    pub fn new(most_bytes: usize) -> Self {
-        Self {
-            bytes: Vec::with_capacity(most_bytes),
-            ends: Vec::with_capacity(Self::FRAMES),
-            most_frames: Self::FRAMES,
-            most_bytes,
-        }
-    }
-    /// Copies a frame in; false if there is no room, and then nothing has changed.
-    pub fn push(&mut self, frame: &[u8]) -> bool {
-        if self.ends.len() == self.most_frames || self.bytes.len() + frame.len() > self.most_bytes {
-            return false;
-        }
-        self.bytes.extend_from_slice(frame);
-        self.ends.push(self.bytes.len());
-        true
-    }
-    /// How many frames wait in it.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-    /// True if it holds nothing.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-    /// Frame number `i`.
-    pub fn frame(&self, i: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(i)?;
-        let start = if i == 0 { 0 } else { *self.ends.get(i - 1)? };
-        self.bytes.get(start..end)
-    }
-    /// Forgets the frames; keeps the memory.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
-
-    /// Sends the frames from number `from` on by one system call; answers how many the kernel took (at least one).
+    /// Sends up to [`MAX_BATCH`] frames in one system call; answers how many the kernel took, in order.
+    /// Never 0 for a non-empty batch: then it is an error, and no frame was taken.
     ///
     /// # Errors
-    /// What the system said of frame `from`; those before it are sent.
-    pub fn send(&self, socket: &FrameSocket, from: usize) -> io::Result<usize> {
+    /// What the first frame met, as [`FrameSocket::send`].
+    pub fn send_batch<'f>(&self, frames: impl IntoIterator<Item = &'f [u8]>) -> io::Result<usize> {
         const EMPTY: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        let mut iovecs = [EMPTY; Self::FRAMES];
-        // SAFETY: all-zero is a valid mmsghdr: null pointers with zero lengths.
-        let mut headers: [libc::mmsghdr; Self::FRAMES] = unsafe { std::mem::zeroed() };
+        let mut vectors = [EMPTY; MAX_BATCH];
         let mut count = 0;
-        while let Some(frame) = self.frame(from + count)
-            && count < Self::FRAMES
-        {
-            iovecs[count] = libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };
-            headers[count].msg_hdr.msg_iov = &raw mut iovecs[count];
-            headers[count].msg_hdr.msg_iovlen = 1;
+        for (vector, frame) in vectors.iter_mut().zip(frames) {
+            *vector = libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };
             count += 1;
         }
-        let length = libc::c_uint::try_from(count).unwrap_or(0);
-        // SAFETY: the first `count` headers point at live iovecs, and these at live bytes of `self`, which the
-        // kernel only reads; it writes nothing but the `msg_len` of headers that live on this stack frame.
-        let sent = unsafe { libc::sendmmsg(socket.fd.as_raw_fd(), headers.as_mut_ptr(), length, 0) };
-        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+        // SAFETY: all-zero is a valid mmsghdr: no name, no vectors, no control data.
+        let mut messages: [libc::mmsghdr; MAX_BATCH] = unsafe { std::mem::zeroed() };
+        for (message, vector) in messages.iter_mut().zip(&mut vectors) {
+            message.msg_hdr.msg_iov = vector;
+            message.msg_hdr.msg_iovlen = 1;
+        }
+        loop {
+            // SAFETY: `count` is at most MAX_BATCH headers; each points to one live iovec, and each of those to a
+            // frame borrowed for 'f, which outlives the call; the kernel only reads them and writes `msg_len`.
+            let sent = unsafe { libc::sendmmsg(self.fd.as_raw_fd(), messages.as_mut_ptr(), count, 0) };
+            if let Ok(sent) = usize::try_from(sent) {
+                return Ok(sent);
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
     }
 }
+
+/// Most frames of one [`FrameSocket::send_batch`]: the kernel takes up to 1024, beyond 64 nothing is gained.
+pub const MAX_BATCH: usize = 64;
 
 fn interface_index(interface: &str) -> io::Result<i32> {
     let name = CString::new(interface).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
@@ -181,22 +147,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_keeps_frames_apart_and_refuses_what_does_not_fit() {
-        let mut batch = FrameBatch::new(10);
-        assert!(batch.push(b"abcd") && batch.push(b"") && batch.push(b"efghij"));
-        assert!(!batch.push(b"x"));
-        assert_eq!(batch.len(), 3);
-        assert_eq!(batch.frame(0), Some(&b"abcd"[..]));
-        assert_eq!(batch.frame(1), Some(&b""[..]));
-        assert_eq!(batch.frame(2), Some(&b"efghij"[..]));
-        assert_eq!(batch.frame(3), None);
-        batch.clear();
-        assert!(batch.is_empty() && batch.push(b"0123456789"));
-    }
-
-    #[test]
     fn an_interface_that_is_not_there_is_named_by_its_error() {
-        let error = FrameSocket::open("no-such-if0").expect_err("there is none");
+        let error = FrameSocket::open("no-such-if0", false).expect_err("there is none");
         assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
     }
 }
