@@ -94,6 +94,8 @@ pub struct Control<'a> {
     pub count: &'a super::worker::CountLimit,
     /// Things an operator should know, in order.
     pub warnings: Vec<String>,
+    /// Notes that no worker could take, because its ring of notes was full.
+    pub untold: u64,
 }
 
 impl Control<'_> {
@@ -170,10 +172,14 @@ impl Control<'_> {
         (u128::from(running_ns) >= limit.as_nanos()).then_some(Ended::Duration)
     }
 
-    /// Puts `note` on every queue's tape. A full ring means that a worker is far behind: then it is dropped.
+    /// Puts `note` on every queue's tape. A full ring means that a worker is far behind: then it is
+    /// dropped and counted.
     pub fn tell(&mut self, note: &Note) {
         for notes in &mut self.notes {
-            let _ = notes.push(note.clone());
+            // A worker that has ended takes none; what comes that late is in the log and the report alone.
+            if !notes.is_abandoned() && notes.push(note.clone()).is_err() {
+                self.untold += 1;
+            }
         }
     }
 

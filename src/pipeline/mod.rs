@@ -22,7 +22,7 @@ use crate::journal::manifest::{self, Manifest};
 use crate::journal::{
     EventKind, Journal, JournalError, JournalOptions, Keeper, KeeperReport, Recovery, State, Writer,
 };
-use crate::packet::InterfaceDef;
+use crate::packet::{InterfaceDef, LossPlace};
 use crate::pcapng::write::InterfaceStats;
 use crate::ring::{Consumer, ring};
 use crate::sys::phc::Phc;
@@ -351,7 +351,20 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         let (writers, keeper) = journal.start();
         tape = Some(OpenTape { dir, writers, keeper });
     }
-    let mut input = open_input(config.input)?;
+    let mut input = match (open_input(config.input), tape.take()) {
+        (Ok(input), opened) => {
+            tape = opened;
+            input
+        }
+        (Err(error), opened) => {
+            // The segment that was prepared is removed: a refused start leaves no room taken.
+            if let Some(OpenTape { writers, keeper, .. }) = opened {
+                drop(writers);
+                keeper.finish();
+            }
+            return Err(error);
+        }
+    };
     warnings.append(&mut input.warnings);
     let capacities = std::mem::take(&mut input.capacities);
     let queues = capacities.len();
@@ -411,6 +424,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         stop_bytes: config.stop_bytes,
         count: &shared.limit,
         warnings,
+        untold: 0,
     };
     let keeper_stop = AtomicBool::new(false);
     let mut report = Report { version: config.version, source: input.words, began_ns, ..Report::default() };
@@ -470,27 +484,29 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
                 report.failure.get_or_insert(error.to_string());
             }
             let capture = &shared.views[queue].capture;
-            let judge = worker.finish(&InterfaceStats {
-                received: Some(capture.received.get()),
-                dropped: input.live.then_some(nic_dropped),
-                filter_accepted: Some(capture.received.get()),
-                os_dropped: Some(capture.ring_dropped.get()),
-                ..InterfaceStats::default()
-            });
+            // A file's counts are of the whole file, whose packets may be of several interfaces: only what the
+            // writer counts itself is true of each.
+            let stats =
+                if input.live { live_statistics(capture, nic_dropped) } else { InterfaceStats::default() };
+            let judge = worker.finish(&stats);
             report.feeds.extend(judge.feeds());
         }
         keeper_stop.store(true, Release);
         if let Some(thread) = keeper_thread {
             let kept = joined(thread);
             control.hear_keeper(hooks);
-            if kept.stats.state != State::Ok {
+            let lost: u64 = shared.views.iter().map(|v| v.worker.lost_at(LossPlace::DISK)).sum();
+            // A disk without room for a segment that was not needed any more is a warning, and was told as one.
+            if kept.stats.state == State::Failed || (kept.stats.state == State::Full && lost > 0) {
                 report.failure.get_or_insert(format!(
                     "journal {}: {}",
                     kept.stats.state.name(),
                     kept.stats.reason
                 ));
             }
-            report.journal = Some(journal_part(dir.unwrap_or_default(), &kept, &shared.views));
+            let mut part = journal_part(dir.unwrap_or_default(), &kept, &shared.views);
+            part.notes_lost += control.untold;
+            report.journal = Some(part);
         }
         report.ended_ns = SystemClock.now_ns();
         report::add_counts(&mut report, &shared.views, nic_dropped, handle.is_some());
@@ -500,6 +516,17 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
     let snapshots = report::snapshots(&shared.views);
     report.latencies = report::latency_rows(&snapshots);
     Ok(Finished { report, snapshots })
+}
+
+/// What the kernel counted on one queue, for the tape.
+fn live_statistics(capture: &CaptureCounters, nic_dropped: u64) -> InterfaceStats {
+    InterfaceStats {
+        received: Some(capture.received.get()),
+        dropped: Some(nic_dropped),
+        filter_accepted: Some(capture.received.get()),
+        os_dropped: Some(capture.ring_dropped.get()),
+        ..InterfaceStats::default()
+    }
 }
 
 /// A journal that is open and not yet running.
@@ -547,6 +574,7 @@ fn journal_part(dir: String, kept: &KeeperReport, views: &[QueueView]) -> Journa
         segments_retired: kept.stats.retired,
         head,
         longest_sync_ns: kept.stats.longest_sync_ns,
+        notes_lost: views.iter().map(|v| v.worker.notes_lost.get()).sum(),
         stalls: views.iter().map(|v| v.worker.stalls.get()).sum(),
         stalled_ns: views.iter().map(|v| v.worker.stalled_ns.get()).sum(),
     }

@@ -101,6 +101,8 @@ pub struct JournalPart {
     pub head: String,
     /// Longest sync, ns.
     pub longest_sync_ns: u64,
+    /// Notes (losses, clock readings, events) that could not be put on tape.
+    pub notes_lost: u64,
     /// Times a worker waited for the keeper.
     pub stalls: u64,
     /// How long, in all, ns.
@@ -347,6 +349,14 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
             j.longest_sync_ns / 1000
         )?;
         writeln!(out, "          head {}", j.head)?;
+        if j.notes_lost > 0 {
+            writeln!(
+                out,
+                "          {} note{} could not be put on tape",
+                j.notes_lost,
+                plural(j.notes_lost)
+            )?;
+        }
         if j.stalls > 0 {
             writeln!(
                 out,

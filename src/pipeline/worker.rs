@@ -190,6 +190,11 @@ impl<C: Clock> Worker<C> {
     pub fn finish(mut self, stats: &InterfaceStats) -> Judge {
         self.take_notes();
         self.pay_disk_loss();
+        if let (Some(writer), Some(loss)) = (&mut self.writer, self.owed.disk)
+            && writer.last_loss(loss) != Append::Written
+        {
+            self.counters.notes_lost.add(1);
+        }
         if let Some(writer) = self.writer.take() {
             writer.finish(std::slice::from_ref(stats));
         }
@@ -204,6 +209,10 @@ impl<C: Clock> Worker<C> {
             return;
         }
         let started_ns = self.now_ns;
+        if !self.live {
+            // What a file says was lost before this packet. (A ring's losses come with its leases.)
+            self.owed.packets = self.owed.packets.saturating_add(packet.lost_before);
+        }
         self.shorten(&mut packet);
         if !self.reserve(&packet) {
             self.lost_at_disk(packet.stamp.ns);
@@ -288,7 +297,7 @@ impl<C: Clock> Worker<C> {
     fn lost_at_disk(&mut self, stamp_ns: u64) {
         self.judge.skip();
         self.counters.lose(LossPlace::DISK, 1);
-        self.owed.packets += 1;
+        self.owed.packets = self.owed.packets.saturating_add(1);
         let first = Loss { place: LossPlace::DISK, packets: 0, from_ns: stamp_ns, to_ns: stamp_ns };
         let loss = self.owed.disk.get_or_insert(first);
         loss.packets += 1;
