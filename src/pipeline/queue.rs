@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::packet::Loss;
 use crate::ring::{Consumer, Producer};
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a capture thread hands to its worker.
@@ -26,7 +27,7 @@ pub enum Handed<L> {
 #[derive(Debug, Default)]
 pub struct Signals {
     /// Let nothing more in, drain, end.
-    pub stop: AtomicBool,
+    pub stop: Arc<AtomicBool>,
     /// Wait for packets by spinning (latency mode) rather than by sleeping.
     pub spin: bool,
 }

@@ -105,6 +105,8 @@ pub struct JournalPart {
     pub stalls: u64,
     /// How long, in all, ns.
     pub stalled_ns: u64,
+    /// Clock readings and events that found no room on a full disk (losses are kept until they find it).
+    pub notes_lost: u64,
 }
 
 /// A capture, summed up.
@@ -149,11 +151,11 @@ impl Report {
     pub fn adds_up(&self) -> bool {
         self.checks.iter().all(Check::holds)
     }
-    /// All losses that are this host's (the NIC's count concerns the whole interface).
+    /// All losses, at every place. The NIC's count concerns the whole interface, before any filter.
     pub fn lost_packets(&self) -> u64 {
         self.lost.values().sum()
     }
-    /// True if this host lost nothing, at any place.
+    /// True if nothing was lost, at any place.
     pub fn lossless(&self) -> bool {
         self.lost_packets() == 0
     }
@@ -356,6 +358,9 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
                 j.stalled_ns / 1000
             )?;
         }
+        if j.notes_lost > 0 {
+            writeln!(out, "          {} notes (clock readings, events) found no room", j.notes_lost)?;
+        }
     }
     for feed in &r.feeds {
         write_feed(out, feed)?;
@@ -424,14 +429,14 @@ fn write_latencies(out: &mut String, rows: &[LatencyRow]) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "{:<23}{:>11}{:>10}{:>10}{:>10}{:>10}{:>11}{:>12}",
+        "{:<24} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>11}",
         "latency, ns", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max"
     )?;
     for row in rows {
         let name = row.clock.map_or(row.step.to_owned(), |clock| format!("{} ({clock})", row.step));
         writeln!(
             out,
-            "{name:<23}{:>11}{:>10}{:>10}{:>10}{:>10}{:>11}{:>12}",
+            "{name:<24} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>11}",
             row.count, row.p50_ns, row.p90_ns, row.p99_ns, row.p99_9_ns, row.p99_99_ns, row.max_ns
         )?;
         if row.negative > 0 {
