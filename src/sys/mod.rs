@@ -31,4 +31,5 @@ pub mod sleep;
 pub mod socket_filter;
 pub(crate) mod sockopt;
 pub mod status_word;
+pub mod terminal;
 pub mod tpacket;
