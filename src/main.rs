@@ -129,7 +129,8 @@ fn list_stamps(args: &CaptureArgs) -> Result<Exit, Failed> {
     let name = args.interface.as_deref().ok_or_else(|| Failed::Usage("-J needs -i INTERFACE".to_owned()))?;
     let sources = af_packet::stamp_sources(name).map_err(|e| Failed::Failure(e.to_string()))?;
     let text = if args.json {
-        let row = |s: &af_packet::StampSource| serde_json::json!({"name": s.name, "description": s.description});
+        let row =
+            |s: &af_packet::StampSource| serde_json::json!({"name": s.name, "description": s.description});
         format!("{}\n", serde_json::Value::Array(sources.iter().map(row).collect()))
     } else {
         let lines: String = sources

@@ -73,7 +73,8 @@ fn a_disk_that_fills_and_gets_room_again_loses_what_the_ledger_says() {
         let (ballast, journal) = (dir.path().join("ballast"), dir.path().join("j"));
         std::fs::write(&ballast, vec![1; 40 << 20]).unwrap();
         let plan = plan(1000);
-        let words = ["-w", text(&journal), "--segment-size", "4MiB", "--fail-on-loss", "--json", "-B", "8MiB"];
+        let words =
+            ["-w", text(&journal), "--segment-size", "4MiB", "--fail-on-loss", "--json", "-B", "8MiB"];
         let live = Live::start(&words);
         let stop = AtomicBool::new(false);
         let sent = std::thread::scope(|scope| {
@@ -145,7 +146,17 @@ fn dropping_the_oldest_makes_room_on_a_full_disk() {
         small_disk(dir.path(), 32 << 20);
         let journal = dir.path().join("j");
         let plan = plan(1000);
-        let words = ["-w", text(&journal), "--segment-size", "4MiB", "--on-full", "drop-oldest", "--json", "-B", "32MiB"];
+        let words = [
+            "-w",
+            text(&journal),
+            "--segment-size",
+            "4MiB",
+            "--on-full",
+            "drop-oldest",
+            "--json",
+            "-B",
+            "32MiB",
+        ];
         let live = Live::start(&words);
         let sent = flood(&plan, 60_000, Pace::PerSecond(12_000), &AtomicBool::new(false));
         let between = lab.lost_between(sent).unwrap();
@@ -243,7 +254,16 @@ fn what_comes_after_the_count_is_counted_apart_and_is_no_loss() {
         for words in [["--mode", "latency"], ["--mode", "throughput"]] {
             let journal = dir.path().join(words[1]);
             let plan = plan(512);
-            let live = Live::start(&["-w", text(&journal), "-c", "500", "--fail-on-loss", "--json", words[0], words[1]]);
+            let live = Live::start(&[
+                "-w",
+                text(&journal),
+                "-c",
+                "500",
+                "--fail-on-loss",
+                "--json",
+                words[0],
+                words[1],
+            ]);
             flood(&plan, 5_000, Pace::Flood, &AtomicBool::new(false));
             let report = live.ended().says(0, &[]).json();
             adds_up(&report);

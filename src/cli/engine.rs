@@ -286,11 +286,24 @@ pub struct CaptureArgs {
           help_heading = "Journal")]
     pub sync_interval: Duration,
     /// When the disk is full.
-    #[arg(long, value_enum, value_name = "WHAT", default_value_t, requires = "journal", help_heading = "Journal")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value_t,
+        requires = "journal",
+        help_heading = "Journal"
+    )]
     pub on_full: OnFullArg,
     /// dumpcap's ring buffer words: filesize:KiB (as --segment-size), duration:SECONDS (as --rotate), files:N (as
     /// --retain N times the segment size); repeat for more.
-    #[arg(short = 'b', long = "ring-buffer", value_name = "KEY:VALUE", requires = "journal", help_heading = "Journal")]
+    #[arg(
+        short = 'b',
+        long = "ring-buffer",
+        value_name = "KEY:VALUE",
+        requires = "journal",
+        help_heading = "Journal"
+    )]
     pub ring_buffer: Vec<String>,
 
     /// End after this many packets. Without one of -c, --duration, -a it goes on until a signal or the end of the file.
@@ -688,7 +701,8 @@ mod tests {
         );
         assert_eq!((c.duration, c.count, c.stop_bytes), (Some(Duration::from_secs(5)), Some(9), Some(10240)));
         assert!(check(&capture(&["-i", "x", "-a", "moons:3"])).unwrap_err().contains("moons"));
-        let refused = Engine::try_parse_from(["wiretape", "capture", "-i", "x", "-b", "files:3"]).unwrap_err();
+        let refused =
+            Engine::try_parse_from(["wiretape", "capture", "-i", "x", "-b", "files:3"]).unwrap_err();
         assert!(refused.to_string().contains("--journal <DIR>"), "{refused}");
     }
 
@@ -706,7 +720,9 @@ mod tests {
         assert!(refusal(&["-i", "x", "--retire", "5"]).contains("--mode throughput"));
         assert!(refusal(&["-i", "x", "--force-hwtstamp", "-j", "host"]).contains("choose one"));
         assert!(refusal(&["-i", "x", "-w", "-"]).contains("tape follow"));
-        for words in [["--segment-size", "8MiB"], ["--rotate", "1h"], ["--retain", "7d"], ["--on-full", "stop"]] {
+        for words in
+            [["--segment-size", "8MiB"], ["--rotate", "1h"], ["--retain", "7d"], ["--on-full", "stop"]]
+        {
             let all = ["wiretape", "capture", "-i", "x"].into_iter().chain(words);
             assert!(Engine::try_parse_from(all).is_err(), "{words:?} without -w");
         }

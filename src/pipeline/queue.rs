@@ -10,8 +10,8 @@ use crate::capture::{Lease, Source, SourceError, Take};
 use crate::clock::Clock;
 use crate::packet::Loss;
 use crate::ring::{Consumer, Producer};
-use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::time::Duration;
 
 /// What a capture thread hands to its worker.

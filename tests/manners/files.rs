@@ -19,7 +19,7 @@ fn packets_before_the_damage_are_kept_and_its_offset_is_named() {
     let bytes = std::fs::read(&whole).unwrap();
     let cut_at = HEAD + 6 * one;
     let mut absurd = bytes.clone();
-    absurd[cut_at + 8..cut_at + 12].copy_from_slice(&0xffff_fff0_u32.to_ne_bytes());
+    absurd[cut_at + 8..cut_at + 12].copy_from_slice(&0xffff_fff0_u32.to_le_bytes());
     for (name, damaged) in [("truncated", bytes[..cut_at + 30].to_vec()), ("absurd", absurd)] {
         let (path, journal) = (dir.path().join(name), dir.path().join(format!("{name}.j")));
         std::fs::write(&path, damaged).unwrap();
@@ -47,7 +47,8 @@ fn what_is_no_capture_file_is_named_for_what_it_is() {
     let words = |path: &std::path::Path| capture(&["-r", path.to_str().unwrap(), "-w", text(&journal)]);
     words(&made("empty", b"")).says(1, &["empty"]);
     words(&made("letter", b"Dear reader, this is no capture file at all.")).says(1, &["letter"]);
-    words(&made("zipped.pcap.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8])).says(1, &["gzip"]);
+    words(&made("zipped.pcap.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8]))
+        .says(1, &["gzip"]);
     words(&dir.path().join("absent")).says(1, &["absent", "No such file"]);
     words(dir.path()).says(1, &[text(dir.path())]);
     if need_tool("setpriv") && nix::unistd::geteuid().is_root() {

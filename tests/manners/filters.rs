@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::path::Path;
 use wiretape::lab::net::Lab;
 
-const EXPRESSIONS: [&str; 4] = ["udp port 5001", "vlan 7 and udp", "tcp[tcpflags] & tcp-syn != 0", "ip6 or len > 900"];
+const EXPRESSIONS: [&str; 4] =
+    ["udp port 5001", "vlan 7 and udp", "tcp[tcpflags] & tcp-syn != 0", "ip6 or len > 900"];
 
 #[test]
 fn compiled_programs_print_as_tcpdump_prints_them() {
@@ -40,7 +41,8 @@ fn each_way_to_give_a_filter_works_in_the_kernel_and_on_a_file_alike() {
     let (file, bpf) = (dir.path().join("a.pcap"), dir.path().join("port.bpf"));
     pcap(&file, &mixed(40));
     run_in_netns(|_| {
-        std::fs::write(&bpf, must(WIRETAPE, &["capture", "-i", Lab::RECEIVER, "-ddd", "udp port 5001"])).unwrap();
+        std::fs::write(&bpf, must(WIRETAPE, &["capture", "-i", Lab::RECEIVER, "-ddd", "udp port 5001"]))
+            .unwrap();
         for words in [&["-f", "udp port 5001"][..], &["udp", "port", "5001"], &["--bpf", text(&bpf)]] {
             let from_kernel = live(words);
             // The kernel counts what the filter let through, and nothing else.
@@ -49,7 +51,10 @@ fn each_way_to_give_a_filter_works_in_the_kernel_and_on_a_file_alike() {
             assert_eq!(number(&from_file, "/packets/received"), 10, "{words:?}: {from_file}");
             assert_eq!(number(&from_file, "/packets/filtered"), 30, "{words:?}: {from_file}");
         }
-        assert_eq!(number(&live(&["-Q", "inout", "--queues", "2", "udp port 5001"]), "/packets/received"), 10);
+        assert_eq!(
+            number(&live(&["-Q", "inout", "--queues", "2", "udp port 5001"]), "/packets/received"),
+            10
+        );
     });
 }
 
@@ -69,7 +74,8 @@ fn without_libpcap_expressions_are_refused_with_the_mend_and_all_else_works() {
     let (file, bpf) = (dir.path().join("a.pcap"), dir.path().join("port.bpf"));
     pcap(&file, &mixed(40));
     run_in_netns(|_| {
-        std::fs::write(&bpf, must(WIRETAPE, &["capture", "-i", Lab::RECEIVER, "-ddd", "udp port 5001"])).unwrap();
+        std::fs::write(&bpf, must(WIRETAPE, &["capture", "-i", Lab::RECEIVER, "-ddd", "udp port 5001"]))
+            .unwrap();
         // In this thread's mount namespace the library is an empty file.
         let cache = must("sh", &["-c", "ldconfig -p 2>/dev/null | sed -n 's/.*libpcap.so.* => //p'"]);
         let mut libraries: Vec<_> = cache.lines().filter_map(|l| Path::new(l).canonicalize().ok()).collect();
@@ -79,7 +85,8 @@ fn without_libpcap_expressions_are_refused_with_the_mend_and_all_else_works() {
             must("mount", &["--bind", "/dev/null", text(library)]);
         }
         for words in [["-i", Lab::RECEIVER], ["-r", text(&file)]] {
-            capture(&[&words[..], &["udp", "port", "5001"]].concat()).says(1, &["libpcap", "install", "--bpf"]);
+            capture(&[&words[..], &["udp", "port", "5001"]].concat())
+                .says(1, &["libpcap", "install", "--bpf"]);
         }
         let report = report_of(&["-r", text(&file), "--bpf", text(&bpf)]);
         assert_eq!(number(&report, "/packets/received"), 10);
@@ -109,9 +116,9 @@ port = 5003
 interface = "eth9"
 "#;
 
-/// The kernel's list writes a group as the hexadecimal of its bytes in memory.
+/// The kernel's list writes a group as the hexadecimal of its bytes in memory (here: of a little-endian machine).
 fn joined(group: [u8; 4]) -> bool {
-    let hex = format!("{:08X}", u32::from_ne_bytes(group));
+    let hex = format!("{:08X}", u32::from_le_bytes(group));
     std::fs::read_to_string("/proc/thread-self/net/igmp").unwrap().contains(&hex)
 }
 
@@ -163,10 +170,15 @@ fn config_check_says_what_a_file_means_or_where_it_is_wrong() {
     std::fs::write(&good, FEEDS).unwrap();
     std::fs::write(&bad, FEEDS.replace("port = 5002", "port = 70000")).unwrap();
     let said = must(WIRETAPE, &["config", "check", text(&good)]);
-    assert!(said.contains("feed left: 239.7.7.7 port 5001") && said.contains("good.toml: ok, 3 feeds"), "{said}");
-    let json: Value = serde_json::from_str(&must(WIRETAPE, &["config", "check", "--json", text(&good)])).unwrap();
+    assert!(
+        said.contains("feed left: 239.7.7.7 port 5001") && said.contains("good.toml: ok, 3 feeds"),
+        "{said}"
+    );
+    let json: Value =
+        serde_json::from_str(&must(WIRETAPE, &["config", "check", "--json", text(&good)])).unwrap();
     assert_eq!(number(&json, "/feeds/1/port"), 5002);
-    ran(WIRETAPE, &["config", "check", text(&bad)]).says(1, &["bad.toml:12:8: port 70000", "between 1 and 65535"]);
+    ran(WIRETAPE, &["config", "check", text(&bad)])
+        .says(1, &["bad.toml:12:8: port 70000", "between 1 and 65535"]);
     ran(WIRETAPE, &["config", "check", "/nonexistent.toml"]).says(1, &["/nonexistent.toml"]);
     capture(&["-r", "x", "--config", text(&bad)]).says(2, &["bad.toml:12:8"]);
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 use wiretape::journal::reader::Record;
 use wiretape::journal::{EventKind, Note};
+use wiretape::lab::net::Lab;
 
 #[test]
 fn start_clocks_and_stop_stand_on_tape_in_order() {
@@ -28,7 +29,8 @@ fn start_clocks_and_stop_stand_on_tape_in_order() {
         order.retain(|what| *what != "other");
         let clocks = order.iter().filter(|what| **what == "clock").count();
         assert!((3..=4).contains(&clocks), "one a second, the first at once: {order:?}");
-        let at = |what| order.iter().position(|w| *w == what).unwrap_or_else(|| panic!("{what} in {order:?}"));
+        let at =
+            |what| order.iter().position(|w| *w == what).unwrap_or_else(|| panic!("{what} in {order:?}"));
         assert!(at("start") < at("packet") && at("start") < at("clock"), "{order:?}");
         assert_eq!(order.last(), Some(&"stop"), "{order:?}");
         assert_eq!(texts(&events_on(&journal), EventKind::STOP), ["capture ends: the time was up"]);
@@ -151,5 +153,63 @@ fn what_is_written_is_synced_as_often_as_asked() {
         send_in(&mixed(50));
         eventually(|| (bytes() > 50 * 142).then_some(()), durable);
         live.stop().says(0, &[]);
+    });
+}
+
+#[test]
+fn an_interface_that_goes_down_or_away_and_comes_back_does_not_end_the_capture() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("j");
+    run_in_netns(|lab| {
+        let live = Live::start(&["-w", text(&journal), "--json"]);
+        send_in(&mixed(10));
+        lab.netlink().set_up(Lab::RECEIVER, false).unwrap();
+        live.wait_for("wt1: link is down; the capture waits for it");
+        lab.netlink().set_up(Lab::RECEIVER, true).unwrap();
+        live.wait_for("wt1: link is up");
+        send_in(&mixed(20));
+        lab.netlink().delete(Lab::RECEIVER).unwrap();
+        live.wait_for("wt1: the interface is gone; the capture waits for it to come back");
+        lab.netlink().create_veth(Lab::SENDER, Lab::RECEIVER, Lab::MTU).unwrap();
+        for end in [Lab::SENDER, Lab::RECEIVER] {
+            lab.netlink().silence_ipv6(end).unwrap();
+            lab.netlink().set_up(end, true).unwrap();
+        }
+        eventually(|| (live.heard().matches("link is up").count() == 2).then_some(()), || live.heard());
+        send_in(&mixed(40));
+        let report = live.stop().says(0, &[]).json();
+        adds_up(&report);
+        let udp = packets_on(&journal).iter().filter(|(bytes, _)| bytes.len() == 142).count();
+        assert_eq!(udp, 70, "{report}");
+        let events = events_on(&journal);
+        assert_eq!(texts(&events, EventKind::LINK_DOWN).len(), 2, "{events:?}");
+        assert_eq!(texts(&events, EventKind::LINK_UP).len(), 2, "{events:?}");
+        assert!(report["warnings"].to_string().contains("link is down"), "{report}");
+        verifies(&journal);
+    });
+}
+
+#[test]
+fn a_reader_that_is_killed_or_slow_does_not_touch_the_capture() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("j");
+    run_in_netns(|_| {
+        let live = Live::start(&["-w", text(&journal), "--json"]);
+        let follow = || {
+            let mut tape = std::process::Command::new(TAPE);
+            tape.args(["follow", text(&journal)]).stdout(std::process::Stdio::piped());
+            tape.spawn().unwrap()
+        };
+        // One is killed, one reads nothing of its pipe and stands still.
+        let (mut killed, mut stuck) = (follow(), follow());
+        send_in(&mixed(2000));
+        killed.kill().unwrap();
+        send_in(&mixed(2000));
+        let report = live.stop().says(0, &[]).json();
+        stuck.kill().unwrap();
+        killed.wait().unwrap();
+        stuck.wait().unwrap();
+        assert_eq!(number(&report, "/packets/on_tape"), 4000, "{report}");
+        verifies(&journal);
     });
 }

@@ -55,7 +55,9 @@ fn directions_select_what_comes_in_what_goes_out_or_both() {
 #[test]
 fn a_bare_ring_size_is_kib_and_what_was_granted_is_said() {
     run_in_netns(|_| {
-        for (size, granted) in [("2048", "ring of 2048 KiB"), ("1MiB", "ring of 1024 KiB"), ("512k", "ring of 512 KiB")] {
+        for (size, granted) in
+            [("2048", "ring of 2048 KiB"), ("1MiB", "ring of 1024 KiB"), ("512k", "ring of 512 KiB")]
+        {
             let live = Live::start(&["-B", size, "--duration", "100ms"]);
             live.ended().says(0, &[granted]);
         }
@@ -92,8 +94,11 @@ fn interfaces_are_listed() {
     run_in_netns(|_| {
         let list = must(WIRETAPE, &["capture", "-D"]);
         assert!(list.contains(&format!("{} [Up, Running", Lab::RECEIVER)) && list.contains("lo ["), "{list}");
-        let json: serde_json::Value = serde_json::from_str(&must(WIRETAPE, &["capture", "-D", "--json"])).unwrap();
-        assert!(json.as_array().unwrap().iter().any(|i| i["name"] == Lab::RECEIVER && i["mtu_bytes"] == Lab::MTU));
+        let json: serde_json::Value =
+            serde_json::from_str(&must(WIRETAPE, &["capture", "-D", "--json"])).unwrap();
+        assert!(
+            json.as_array().unwrap().iter().any(|i| i["name"] == Lab::RECEIVER && i["mtu_bytes"] == Lab::MTU)
+        );
     });
 }
 
@@ -101,8 +106,10 @@ fn interfaces_are_listed() {
 fn threads(pid: u32) -> BTreeMap<String, String> {
     let dir = format!("/proc/{pid}/task");
     let all = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path().display().to_string());
-    all.filter_map(|task| Some((std::fs::read_to_string(format!("{task}/comm")).ok()?.trim().to_owned(), task)))
-        .collect()
+    all.filter_map(|task| {
+        Some((std::fs::read_to_string(format!("{task}/comm")).ok()?.trim().to_owned(), task))
+    })
+    .collect()
 }
 
 fn status(task: &str, field: &str) -> String {
@@ -207,7 +214,8 @@ fn throughput_mode_says_its_retire_time() {
     run_in_netns(|_| {
         let live = Live::start(&["--mode", "throughput", "--retire", "40", "--duration", "100ms"]);
         let ran = live.ended();
-        let said = ran.err.split("blocks retire after ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        let said =
+            ran.err.split("blocks retire after ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
         assert!(said.parse::<u64>().unwrap() >= 40_000, "{ran:?}");
     });
 }

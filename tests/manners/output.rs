@@ -25,7 +25,8 @@ fn tcpdumps_three_lines_come_first_word_for_word() {
         assert!(theirs.err.ends_with(expected), "{theirs:?}");
         assert!(ours.out.is_empty(), "{ours:?}");
         // Notices before it are marked with the program's name; nothing of the report is.
-        let report: String = ours.err.split_inclusive('\n').skip_while(|l| l.starts_with("wiretape: ")).collect();
+        let report: String =
+            ours.err.split_inclusive('\n').skip_while(|l| l.starts_with("wiretape: ")).collect();
         assert!(report.starts_with(expected), "{ours:?}");
     });
 }
@@ -133,7 +134,8 @@ fn the_histogram_log_is_read_back_by_hdrhistograms_own_reader_with_the_same_coun
             if let LogEntry::Interval(interval) = entry.unwrap() {
                 let decoded = base64(interval.encoded_histogram());
                 let histogram: Histogram<u64> = deserializer.deserialize(&mut &decoded[..]).unwrap();
-                counts.insert(interval.tag().unwrap().as_str().to_owned(), (histogram.len(), histogram.max()));
+                counts
+                    .insert(interval.tag().unwrap().as_str().to_owned(), (histogram.len(), histogram.max()));
             }
         }
         let rows = report["latencies"].as_array().unwrap();

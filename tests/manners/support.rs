@@ -8,7 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use wiretape::clock::{Clock, SystemClock};
 use wiretape::journal::reader::{ReadOptions, Record, Tape};
 use wiretape::journal::{Event, EventKind, Note};
 use wiretape::lab::frame::UdpFrame;
@@ -19,7 +20,7 @@ use wiretape::lab::send::{Pace, SendOptions, send};
 pub(crate) const WIRETAPE: &str = env!("CARGO_BIN_EXE_wiretape");
 pub(crate) const TAPE: &str = env!("CARGO_BIN_EXE_tape");
 /// Longest wait for anything that should happen at once.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE_NS: u64 = 20_000_000_000;
 
 /// A program that has ended.
 #[derive(Debug)]
@@ -113,7 +114,10 @@ impl Live {
     }
     #[track_caller]
     pub(crate) fn wait_for(&self, words: &str) {
-        eventually(|| self.heard().contains(words).then_some(()), || format!("{words:?} in {}", self.heard()));
+        eventually(
+            || self.heard().contains(words).then_some(()),
+            || format!("{words:?} in {}", self.heard()),
+        );
     }
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -140,12 +144,12 @@ impl Live {
 /// Polls until `look` answers.
 #[track_caller]
 pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>, what: impl Fn() -> String) -> T {
-    let until = Instant::now() + PATIENCE;
+    let until_ns = SystemClock.monotonic_ns() + PATIENCE_NS;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < until, "never came: {}", what());
+        assert!(SystemClock.monotonic_ns() < until_ns, "never came: {}", what());
         std::thread::sleep(Duration::from_millis(10));
     }
 }

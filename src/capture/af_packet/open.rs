@@ -16,8 +16,8 @@ use super::{
     Direction, Fanout, Granted, HwStamp, Mode, OpenError, Opened, OpenedQueues, Ring, RingOptions, RingV2,
     RingV3,
 };
-use crate::packet::{InterfaceDef, LinkType};
 use crate::clock::{ClockReading, read_together};
+use crate::packet::{InterfaceDef, LinkType};
 use crate::sys::multicast::Memberships;
 use crate::sys::netdev::{LinkQuery, NetDevice};
 use crate::sys::packet_socket::{PacketSocket, RingVersion};
@@ -105,11 +105,8 @@ pub fn open_queues(options: &RingOptions, queues: u16) -> Result<OpenedQueues, O
 /// What [`open`] would say.
 pub fn probe(options: &RingOptions) -> Result<(), OpenError> {
     check(options, 1)?;
-    let io = |error| OpenError::Io {
-        interface: options.interface.clone(),
-        what: "asking for interfaces",
-        error,
-    };
+    let io =
+        |error| OpenError::Io { interface: options.interface.clone(), what: "asking for interfaces", error };
     link_type(&find(&mut LinkQuery::open().map_err(io)?, &options.interface)?)?;
     socket(options).map(drop)
 }
