@@ -14,7 +14,7 @@ use super::format::{
 };
 use super::segment::{Ahead, Fresh, Spent, Tape};
 use super::shared::{QueueShared, Shared};
-use crate::packet::{InterfaceDef, Judgement, Loss, Packet};
+use crate::packet::{InterfaceDef, Judgement, Loss, LossPlace, Packet};
 use crate::pcapng::write::{InterfaceStats, MAX_STRING_BYTES};
 use crate::time::StampClock;
 use std::sync::Arc;
@@ -33,8 +33,9 @@ pub enum Append {
     Full,
 }
 
-/// Kept free in each segment for the loss that a capture on a full disk ends with: pad, anchor and the loss.
-const LAST_NOTE_BYTES: u64 = (LOSS_BYTES + MIN_BLOCK_BYTES + ANCHOR_BYTES + LOSS_BYTES) as u64;
+/// Kept free in each segment for the losses that a capture on a full disk ends with, one a place: pad, anchor, losses.
+const LAST_NOTE_BYTES: u64 =
+    (LOSS_BYTES + MIN_BLOCK_BYTES + ANCHOR_BYTES + LossPlace::ALL.len() * LOSS_BYTES) as u64;
 
 /// Most bytes that one interface description can take: fixed parts, and five strings.
 const MAX_DESCRIPTION_BYTES: usize = 128 + 5 * (MAX_STRING_BYTES + 5);

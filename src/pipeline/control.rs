@@ -185,7 +185,10 @@ impl Control<'_> {
 
     /// An event on tape and in the log; warnings are repeated in the report.
     pub fn event(&mut self, hooks: &mut dyn Hooks, kind: EventKind, value: i64, text: String) {
-        hooks.log(&text);
+        // The start is told by `Hooks::ready`.
+        if kind != EventKind::START {
+            hooks.log(&text);
+        }
         if kind != EventKind::START && kind != EventKind::STOP {
             self.warnings.push(text.clone());
         }
