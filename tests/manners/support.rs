@@ -93,6 +93,10 @@ impl Live {
     pub(crate) fn start(words: &[&str]) -> Self {
         let mut command = Command::new(WIRETAPE);
         command.args(["capture", "-i", Lab::RECEIVER]).args(words);
+        if words.contains(&"-w") && !words.contains(&"--segment-size") {
+            // The default's 256 MiB are reserved and made present anew for each capture: slow on a busy machine.
+            command.args(["--segment-size", "16MiB"]);
+        }
         Self::spawn(command)
     }
     pub(crate) fn spawn(mut command: Command) -> Self {
