@@ -20,7 +20,7 @@ use wiretape::lab::send::{Pace, SendOptions, send};
 pub(crate) const WIRETAPE: &str = env!("CARGO_BIN_EXE_wiretape");
 pub(crate) const TAPE: &str = env!("CARGO_BIN_EXE_tape");
 /// Longest wait for anything that should happen at once.
-const PATIENCE_NS: u64 = 20_000_000_000;
+const PATIENCE_NS: u64 = 60_000_000_000;
 
 /// A program that has ended.
 #[derive(Debug)]
