@@ -121,7 +121,7 @@ fn status(task: &str, field: &str) -> String {
 #[test]
 fn thread_words_shape_the_threads() {
     run_in_netns(|_| {
-        let fused = Live::start(&["--threads", "fused", "--cpus", "0", "--fifo", "7"]);
+        let fused = Live::start(&["--threads", "fused", "--cpus", "0", "--fifo", "7", "--wait", "poll"]);
         let all = threads(fused.pid());
         let task = &all["wt-fused-0"];
         assert!(!all.contains_key("wt-worker-0"), "{all:?}");

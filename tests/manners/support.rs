@@ -20,7 +20,7 @@ use wiretape::lab::send::{Pace, SendOptions, send};
 pub(crate) const WIRETAPE: &str = env!("CARGO_BIN_EXE_wiretape");
 pub(crate) const TAPE: &str = env!("CARGO_BIN_EXE_tape");
 /// Longest wait for anything that should happen at once.
-const PATIENCE_NS: u64 = 20_000_000_000;
+const PATIENCE_NS: u64 = 60_000_000_000;
 
 /// A program that has ended.
 #[derive(Debug)]
@@ -93,6 +93,10 @@ impl Live {
     pub(crate) fn start(words: &[&str]) -> Self {
         let mut command = Command::new(WIRETAPE);
         command.args(["capture", "-i", Lab::RECEIVER]).args(words);
+        if words.contains(&"-w") && !words.contains(&"--segment-size") {
+            // The default's 256 MiB are reserved and made present anew for each capture: slow on a busy machine.
+            command.args(["--segment-size", "16MiB"]);
+        }
         Self::spawn(command)
     }
     pub(crate) fn spawn(mut command: Command) -> Self {
