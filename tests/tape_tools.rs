@@ -2,8 +2,10 @@
 
 mod tape_common;
 
-use tape_common::{Made, START_NS, feed, frame, other, tape, tape_ok, write_journal};
-use wiretape::packet::{Findings, Judgement, LinkType, Verdict};
+use tape_common::{Made, START_NS, feed, frame, other, tape, tape_ok, until_written, write_journal};
+use wiretape::journal::format::MIB;
+use wiretape::journal::{Fingerprint, Journal, JournalOptions};
+use wiretape::packet::{Findings, InterfaceDef, Judgement, LinkType, Verdict};
 use wiretape::time::StampClock;
 
 fn ethernet(_: u16) -> LinkType {
@@ -153,4 +155,58 @@ fn follow_writes_a_finished_journal_from_its_start_and_ends() {
     let out = dir.path().join("f.pcapng").display().to_string();
     tape_ok(&["follow", "--from-start", "-c", "1", "-w", &out, &name]);
     assert_eq!(tape_ok(&["read", &out]).lines().count(), 1);
+}
+
+#[test]
+fn verify_wants_the_head_that_was_noted_down_and_no_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = dir.path().join("j");
+    write_journal(&journal, 1, &feed(4)[..1], ethernet);
+    let name = journal.display().to_string();
+    let report: serde_json::Value =
+        serde_json::from_str(&tape_ok(&["verify", "--json", &name])).expect("JSON");
+    let head = report["head"].as_str().expect("a head").to_owned();
+    tape_ok(&["verify", "--head", &head, &name]);
+    let other = tape(&["verify", "--head", &"0".repeat(64), &name]);
+    assert_eq!(other.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&other.stdout).into_owned();
+    assert!(said.contains("NOT VERIFIED") && said.contains(&head), "{said}");
+    assert_eq!(tape(&["verify", "--head", "12ab", &name]).status.code(), Some(2));
+}
+
+#[test]
+fn info_says_what_is_durable_of_a_live_segment_and_what_the_capture_runs_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut options = JournalOptions::new(dir.path());
+    options.segment_bytes = 4 * MIB;
+    let facts = [("kernel", "Linux 6.1"), ("clocksource", "tsc"), ("nic", "ixgbe"), ("judge", "x = 1")];
+    options.host = Fingerprint(facts.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    let (journal, _) = Journal::open(options).expect("a fresh journal");
+    let (mut writers, mut keeper) = journal.start();
+    let writer = &mut writers[0];
+    let def = InterfaceDef::named("test0", LinkType::ETHERNET);
+    until_written(&mut keeper, || writer.add_interface(&def));
+    let made = Made::new(frame("239.1.2.3:5", b"hello"), START_NS);
+    until_written(&mut keeper, || writer.append(&made.packet(), Judgement::NOT_JUDGED));
+    keeper.handle().sync_now();
+    keeper.step();
+    let name = dir.path().display().to_string();
+    let info: serde_json::Value = serde_json::from_str(&tape_ok(&["info", "--json", &name])).expect("JSON");
+    let segments = info["segments"].as_array().expect("a list");
+    let live = segments.iter().find(|s| s["packets"] == 1).expect("the packet's segment");
+    assert_eq!((&live["live"], &live["durable_bytes"]), (&true.into(), &live["used_bytes"]), "{live}");
+    assert!(live["durable_at_ns"].as_u64() > Some(START_NS), "{live}");
+    let capture = &info["captures"][0];
+    assert!(capture["created"].as_str().is_some_and(|t| t.ends_with('Z')), "{capture}");
+    assert_eq!(
+        capture["host"],
+        serde_json::json!({"kernel": "Linux 6.1", "clocksource": "tsc", "nic": "ixgbe"})
+    );
+    let text = tape_ok(&["info", "--scan", &name]);
+    assert!(text.contains(", Linux 6.1, clock source tsc, nic ixgbe\n"), "{text}");
+    assert!(
+        text.contains(" bytes durable at ") && text.contains("verdict     not-judged: 1 packet"),
+        "{text}"
+    );
+    assert!(!tape_ok(&["info", "--no-scan", &name]).contains("verdict "));
 }

@@ -17,12 +17,14 @@
 //! damage is remembered ([`QueueReader::damages`]) and reading goes on behind it: with the next block if the damaged one's length
 //! can still be believed (it stands at both ends), else with the next valid anchor.
 
+mod beside;
 mod bytes;
 mod merged;
 mod queue;
 mod segment;
 mod tape;
 
+pub use beside::DurablePosition;
 pub use merged::Merged;
 pub use queue::QueueReader;
 pub use segment::{BlockError, Counted, Opening, SegmentReader, SegmentStep};

@@ -8,16 +8,15 @@
 //! can see any more. A difference that such a past explains is counted as unknowable, not as different.
 
 use super::outcome::{Outcome, TapeError};
+use crate::journal::Note;
 use crate::journal::options::JUDGE_KEY;
 use crate::journal::reader::{QueueReader, ReadOptions, Record, Tape, TapePacket};
-use crate::journal::{Description, Note};
 use crate::packet::{Judgement, LossPlace, Verdict};
 use crate::validate::{Judge, JudgeConfig};
 use crate::wire;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
 /// Differences that are listed without `--diff`.
 const FEW: u64 = 10;
@@ -108,10 +107,8 @@ struct Configs {
 impl Configs {
     fn find(tape: &Tape, options: &DecodeOptions, remarks: &mut dyn Write) -> Result<Self, TapeError> {
         let fixed = options.judge.clone();
-        let dir = if tape.is_directory() { Some(tape.path()) } else { tape.path().parent() };
         let mut by_capture = BTreeMap::new();
-        let description = dir
-            .and_then(|dir| Description::read(if dir == Path::new("") { Path::new(".") } else { dir }).ok());
+        let description = tape.description().ok().flatten();
         for capture in description.iter().flat_map(|d| &d.captures) {
             if let Some(text) = capture.host.0.get(JUDGE_KEY) {
                 let config = toml::from_str(text).map_err(|error| {

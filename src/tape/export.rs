@@ -3,11 +3,12 @@
 //! The packets come in order of stamp over all queues. A classic file has one link type; the first packet of
 //! another one is a refusal that names both. Packets without a stamp are written with time 0 and counted.
 
+use super::gathered::Gathered;
 use super::input::{Input, Item};
 use super::outcome::{Outcome, TapeError};
+use super::pcapng_out::PcapngOut;
 use super::select::Selection;
 use crate::packet::LinkType;
-use crate::pcapng::write::{EnhancedPacket, enhanced_packet, interface_description, section_header};
 use crate::time::{NS_PER_SEC, StampClock};
 use serde::Serialize;
 use std::io::Write;
@@ -36,6 +37,9 @@ pub struct Exported {
     pub without_time: u64,
 }
 
+/// What messages call the output.
+const OUTPUT: &str = "the output";
+
 /// Writes what is selected of `input` to `out`.
 ///
 /// # Errors
@@ -47,11 +51,7 @@ pub fn run(
     out: &mut dyn Write,
 ) -> Result<(Outcome, Exported), TapeError> {
     let exported = match format {
-        Format::Pcapng => {
-            let mut writer = PcapngWriter::begin(out)?;
-            each_to(input, selection, &mut |item| writer.packet(item))?;
-            writer.finish()?
-        }
+        Format::Pcapng => pcapng(input, selection, out)?,
         Format::Pcap => {
             let mut writer = PcapWriter::begin(out);
             each_to(input, selection, &mut |item| writer.packet(item))?;
@@ -59,6 +59,22 @@ pub fn run(
         }
     };
     Ok((Outcome::Good, exported))
+}
+
+/// Writes what is selected of `input` to `out` as pcapng.
+///
+/// # Errors
+/// As [`run`].
+pub fn pcapng(input: &Input, selection: &Selection, out: &mut dyn Write) -> Result<Exported, TapeError> {
+    let mut writer = PcapngOut::new(out, OUTPUT)?;
+    each_to(input, selection, &mut |item| writer.packet(&item.packet, item.interface_id, item.interface))?;
+    writer.flush()?;
+    Ok(Exported {
+        format: Format::Pcapng,
+        packets: writer.packets(),
+        bytes: writer.bytes(),
+        without_time: writer.without_time(),
+    })
 }
 
 fn each_to(
@@ -69,117 +85,12 @@ fn each_to(
     input.for_each(selection, &mut |item| write(item).map(ControlFlow::Continue))
 }
 
-/// Bytes gathered before they are written.
-const BATCH_BYTES: usize = 256 << 10;
-
-/// Gathers blocks, and writes them many at a time.
-struct Gathered<'o> {
-    out: &'o mut dyn Write,
-    buffer: Vec<u8>,
-    done: Exported,
-}
-
-impl<'o> Gathered<'o> {
-    fn new(out: &'o mut dyn Write, format: Format) -> Self {
-        let done = Exported { format, packets: 0, bytes: 0, without_time: 0 };
-        Self { out, buffer: Vec::with_capacity(2 * BATCH_BYTES), done }
-    }
-    fn count(&mut self, item: &Item<'_>) {
-        self.done.packets += 1;
-        self.done.without_time += u64::from(item.packet.stamp.clock == StampClock::NONE);
-    }
-    fn write_if_full(&mut self) -> Result<(), TapeError> {
-        if self.buffer.len() >= BATCH_BYTES { self.write() } else { Ok(()) }
-    }
-    fn write(&mut self) -> Result<(), TapeError> {
-        let written = self.out.write_all(&self.buffer).and_then(|()| self.out.flush());
-        written.map_err(TapeError::io("cannot write the output"))?;
-        self.done.bytes += u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
-        self.buffer.clear();
-        Ok(())
-    }
-}
-
-/// Writes packets as one pcapng section; an interface is described before its first packet.
-pub struct PcapngWriter<'o> {
-    gathered: Gathered<'o>,
-    /// Interface numbers as the input has them; the place in this list is the number in the file.
-    interfaces: Vec<u32>,
-}
-
-impl std::fmt::Debug for PcapngWriter<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PcapngWriter").field("done", &self.gathered.done).finish_non_exhaustive()
-    }
-}
-
-impl<'o> PcapngWriter<'o> {
-    /// Writes the section header at once, so that a reader at the other end of a pipe can begin.
-    ///
-    /// # Errors
-    /// [`TapeError::Io`].
-    pub fn begin(out: &'o mut dyn Write) -> Result<Self, TapeError> {
-        let mut gathered = Gathered::new(out, Format::Pcapng);
-        let application = concat!("tape ", env!("CARGO_PKG_VERSION"));
-        section_header(&mut gathered.buffer, "", "", application, &[]);
-        gathered.write()?;
-        Ok(Self { gathered, interfaces: Vec::new() })
-    }
-
-    /// Writes one packet.
-    ///
-    /// # Errors
-    /// [`TapeError::Io`].
-    pub fn packet(&mut self, item: &Item<'_>) -> Result<(), TapeError> {
-        let interface = self.interface(item);
-        let packet = &item.packet;
-        let block = EnhancedPacket {
-            interface,
-            stamp_ns: packet.stamp.ns,
-            bytes: packet.bytes,
-            wire_len: packet.wire_len,
-            flags: packet.flags,
-            lost_before: packet.lost_before,
-        };
-        enhanced_packet(&mut self.gathered.buffer, &block, &[]);
-        self.gathered.count(item);
-        self.gathered.write_if_full()
-    }
-
-    /// Writes what is gathered.
-    ///
-    /// # Errors
-    /// [`TapeError::Io`].
-    pub fn flush(&mut self) -> Result<(), TapeError> {
-        self.gathered.write()
-    }
-
-    /// Writes the rest.
-    ///
-    /// # Errors
-    /// [`TapeError::Io`].
-    pub fn finish(mut self) -> Result<Exported, TapeError> {
-        self.gathered.write()?;
-        Ok(self.gathered.done)
-    }
-
-    fn interface(&mut self, item: &Item<'_>) -> u32 {
-        let known = self.interfaces.iter().position(|id| *id == item.interface_id);
-        let at = known.unwrap_or_else(|| {
-            let mut def = item.interface.clone();
-            def.link = item.packet.link;
-            interface_description(&mut self.gathered.buffer, &def, "", &[]);
-            self.interfaces.push(item.interface_id);
-            self.interfaces.len() - 1
-        });
-        u32::try_from(at).unwrap_or(u32::MAX)
-    }
-}
-
 /// Writes packets as a classic pcap file.
 struct PcapWriter<'o> {
-    gathered: Gathered<'o>,
+    gathered: Gathered<&'o mut dyn Write>,
     link: Option<LinkType>,
+    packets: u64,
+    without_time: u64,
 }
 
 impl<'o> PcapWriter<'o> {
@@ -189,7 +100,7 @@ impl<'o> PcapWriter<'o> {
     const SNAPLEN: u32 = 262_144;
 
     fn begin(out: &'o mut dyn Write) -> Self {
-        Self { gathered: Gathered::new(out, Format::Pcap), link: None }
+        Self { gathered: Gathered::new(out, OUTPUT), link: None, packets: 0, without_time: 0 }
     }
 
     fn packet(&mut self, item: &Item<'_>) -> Result<(), TapeError> {
@@ -214,7 +125,8 @@ impl<'o> PcapWriter<'o> {
             self.gathered.buffer.extend_from_slice(&word.to_le_bytes());
         }
         self.gathered.buffer.extend_from_slice(packet.bytes);
-        self.gathered.count(item);
+        self.packets += 1;
+        self.without_time += u64::from(packet.stamp.clock == StampClock::NONE);
         self.gathered.write_if_full()
     }
 
@@ -234,6 +146,11 @@ impl<'o> PcapWriter<'o> {
             self.header(LinkType::ETHERNET);
         }
         self.gathered.write()?;
-        Ok(self.gathered.done)
+        Ok(Exported {
+            format: Format::Pcap,
+            packets: self.packets,
+            bytes: self.gathered.written_bytes(),
+            without_time: self.without_time,
+        })
     }
 }

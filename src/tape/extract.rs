@@ -89,7 +89,7 @@ pub fn extract(
         if let Some(Record::Packet(packet)) = reader.record()
             && want(&packet)?
         {
-            pcapng.packet(&packet, reader.merged().interface_of(&packet))?;
+            pcapng.tape_packet(&packet, reader.merged().interface_of(&packet))?;
         }
     }
     pcapng.flush()?;

@@ -66,7 +66,7 @@ impl<W: Write> Sink for PcapngOut<W> {
         packet: &TapePacket<'_>,
         interface: Option<&InterfaceDef>,
     ) -> Result<ControlFlow<()>, TapeError> {
-        PcapngOut::packet(self, packet, interface)?;
+        self.tape_packet(packet, interface)?;
         Ok(ControlFlow::Continue(()))
     }
 

@@ -4,16 +4,20 @@
 //! events need every block to be read: that is done for tapes up to [`SCAN_LIMIT_BYTES`], or when asked for.
 //! Damage is reported and passed over, as far as it can be: what is left is still worth knowing.
 
+mod described;
+
 use super::outcome::{Outcome, TapeError};
 use super::words;
 use crate::journal::format::EndOfSegment;
 use crate::journal::manifest::hex;
 use crate::journal::reader::{
-    OnDamage, Opening, ReadError, ReadOptions, Record, SegmentFile, SegmentReader, SegmentStep, Tape,
+    DurablePosition, OnDamage, Opening, ReadError, ReadOptions, Record, SegmentFile, SegmentReader,
+    SegmentStep, Tape,
 };
-use crate::journal::{Event, Note};
+use crate::journal::{Description, Event, JournalError, Note};
 use crate::packet::{Findings, LossPlace, Verdict};
 use crate::time::StampClock;
+use described::Capture;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -40,6 +44,7 @@ pub struct InfoOptions {
 struct SegmentInfo {
     name: String,
     queue: u16,
+    index: u32,
     capture: String,
     size_bytes: u64,
     used_bytes: u64,
@@ -51,6 +56,8 @@ struct SegmentInfo {
     quarantined: bool,
     application: String,
     damage: Option<String>,
+    /// Of a live segment, if the journal says it.
+    durable: Option<DurablePosition>,
 }
 
 /// An interface: which queues have it.
@@ -78,6 +85,23 @@ struct Scan {
     damages: Vec<String>,
 }
 
+/// All that is told of a tape.
+#[derive(Debug)]
+struct Known {
+    tape: Tape,
+    segments: Vec<SegmentInfo>,
+    interfaces: BTreeMap<String, Interface>,
+    scan: Option<Scan>,
+    description: Result<Option<Description>, JournalError>,
+}
+
+impl Known {
+    fn captures(&self) -> Vec<Capture<'_>> {
+        let description = self.description.as_ref().ok().and_then(Option::as_ref);
+        described::captures(&self.segments, description, self.tape.is_directory())
+    }
+}
+
 /// Tells what is on a tape.
 ///
 /// # Errors
@@ -92,15 +116,16 @@ pub fn run(options: &InfoOptions, out: &mut dyn Write) -> Result<Outcome, TapeEr
     let total_bytes: u64 = segments.iter().map(|s| s.used_bytes).sum();
     let scan =
         if options.scan.unwrap_or(total_bytes <= SCAN_LIMIT_BYTES) { Some(scan(&tape)?) } else { None };
-    let written = if options.json {
-        let value = to_json(&tape, &segments, &interfaces, scan.as_ref());
-        writeln!(out, "{value}")
-    } else {
-        print(out, &tape, &segments, &interfaces, scan.as_ref())
-    };
+    let description = tape.description();
+    let durable = tape.durable()?;
+    for segment in segments.iter_mut().filter(|s| s.is_live) {
+        segment.durable = durable.iter().find(|d| d.queue == segment.queue).copied();
+    }
+    let known = Known { tape, segments, interfaces, scan, description };
+    let written = if options.json { writeln!(out, "{}", to_json(&known)) } else { print(out, &known) };
     written.and_then(|()| out.flush()).map_err(TapeError::io("writing the answer"))?;
-    let is_damaged =
-        segments.iter().any(|s| s.damage.is_some()) || scan.is_some_and(|s| !s.damages.is_empty());
+    let is_damaged = known.segments.iter().any(|s| s.damage.is_some())
+        || known.scan.is_some_and(|s| !s.damages.is_empty());
     Ok(if is_damaged { Outcome::Bad } else { Outcome::Good })
 }
 
@@ -122,7 +147,7 @@ fn look(
         info.damage = Some(error.to_string());
     }
     fill(&mut info, &segment, end.as_ref());
-    info.queue = segment.header().map_or(file.queue, |h| h.queue);
+    (info.queue, info.index) = segment.header().map_or((file.queue, file.index), |h| (h.queue, h.index));
     for def in segment.interfaces() {
         let known = interfaces.entry(def.name.clone()).or_insert_with(|| Interface {
             link: def.link.0,
@@ -211,25 +236,8 @@ fn span(segments: &[SegmentInfo]) -> (u64, u64) {
     (filled().map(|s| s.first_ns).min().unwrap_or(0), filled().map(|s| s.last_ns).max().unwrap_or(0))
 }
 
-/// Captures in the order of their first segments: id, packets, first and last stamp.
-fn captures(segments: &[SegmentInfo]) -> Vec<(String, Vec<&SegmentInfo>)> {
-    let mut all: Vec<(String, Vec<&SegmentInfo>)> = Vec::new();
-    for segment in segments {
-        match all.iter_mut().find(|(id, _)| *id == segment.capture) {
-            Some((_, own)) => own.push(segment),
-            None => all.push((segment.capture.clone(), vec![segment])),
-        }
-    }
-    all
-}
-
-fn print(
-    out: &mut dyn Write,
-    tape: &Tape,
-    segments: &[SegmentInfo],
-    interfaces: &BTreeMap<String, Interface>,
-    scan: Option<&Scan>,
-) -> io::Result<()> {
+fn print(out: &mut dyn Write, known: &Known) -> io::Result<()> {
+    let Known { tape, segments, interfaces, scan, description } = known;
     let packets: u64 = segments.iter().map(|s| s.packets).sum();
     let used: u64 = segments.iter().map(|s| s.used_bytes).sum();
     let (first, last) = span(segments);
@@ -243,11 +251,11 @@ fn print(
     let queues = words::count(tape.queues().len() as u64, "queue", "queues");
     let files = words::count(segments.len() as u64, "segment", "segments");
     writeln!(out, "segments    {files} of {queues}, {live} live")?;
-    for (id, own) in captures(segments) {
-        let packets: u64 = own.iter().map(|s| s.packets).sum();
-        let packets = words::count(packets, "packet", "packets");
-        let by = own.first().map_or("", |s| s.application.as_str());
-        writeln!(out, "capture     {id}: {packets}, by {by}")?;
+    for capture in known.captures() {
+        capture.print(out)?;
+    }
+    if let Err(error) = description {
+        writeln!(out, "            (the captures' descriptions: {error})")?;
     }
     for (name, interface) in interfaces {
         let Interface { link, snaplen, filter, hardware, queues } = interface;
@@ -269,7 +277,8 @@ fn print(
         let quarantined = if s.quarantined { "; bytes behind a cut were moved aside" } else { "" };
         let state = if s.is_live { "live" } else { "sealed" };
         let packets = words::count(s.packets, "packet", "packets");
-        writeln!(out, "segment     {}: {state}, {packets}{recovered}{quarantined}{damage}", s.name)?;
+        let durable = s.durable.map(|d| durable_words(s, &d)).unwrap_or_default();
+        writeln!(out, "segment     {}: {state}, {packets}{durable}{recovered}{quarantined}{damage}", s.name)?;
     }
     match scan {
         Some(scan) => print_scan(out, scan),
@@ -278,6 +287,13 @@ fn print(
             "(verdicts, clocks, losses and events: not counted, the tape is long; ask for a scan)"
         ),
     }
+}
+
+/// How much of a live segment would survive a power failure.
+fn durable_words(s: &SegmentInfo, durable: &DurablePosition) -> String {
+    let (bytes, used) = (durable.of_segment(s.index, s.used_bytes), s.used_bytes);
+    let at = words::moment(durable.at_ns);
+    format!(", {} of {} bytes durable at {at}", words::grouped(bytes), words::grouped(used))
 }
 
 fn print_scan(out: &mut dyn Write, scan: &Scan) -> io::Result<()> {
@@ -320,24 +336,9 @@ fn print_scan(out: &mut dyn Write, scan: &Scan) -> io::Result<()> {
     Ok(())
 }
 
-fn to_json(
-    tape: &Tape,
-    segments: &[SegmentInfo],
-    interfaces: &BTreeMap<String, Interface>,
-    scan: Option<&Scan>,
-) -> Value {
+fn to_json(known: &Known) -> Value {
+    let Known { tape, segments, interfaces, scan, description } = known;
     let (first, last) = span(segments);
-    let captures: Vec<Value> = captures(segments)
-        .into_iter()
-        .map(|(id, own)| {
-            json!({
-                "id": id,
-                "application": own.first().map_or("", |s| s.application.as_str()),
-                "segments": own.len(),
-                "packets": own.iter().map(|s| s.packets).sum::<u64>(),
-            })
-        })
-        .collect();
     let interfaces: Vec<Value> = interfaces
         .iter()
         .map(|(name, i)| {
@@ -352,10 +353,11 @@ fn to_json(
         "first_ns": first,
         "last_ns": last,
         "queues": tape.queues(),
-        "captures": captures,
+        "captures": known.captures().iter().map(Capture::json).collect::<Vec<_>>(),
+        "description_error": description.as_ref().err().map(ToString::to_string),
         "interfaces": interfaces,
         "segments": segments.iter().map(segment_json).collect::<Vec<_>>(),
-        "scan": scan.map(scan_json),
+        "scan": scan.as_ref().map(scan_json),
     })
 }
 
@@ -364,6 +366,8 @@ fn segment_json(s: &SegmentInfo) -> Value {
         "name": s.name, "queue": s.queue, "capture": s.capture, "size_bytes": s.size_bytes,
         "used_bytes": s.used_bytes, "packets": s.packets, "first_ns": s.first_ns, "last_ns": s.last_ns,
         "live": s.is_live, "recovered": s.recovered, "quarantined": s.quarantined, "damage": s.damage,
+        "durable_bytes": s.durable.map(|d| d.of_segment(s.index, s.used_bytes)),
+        "durable_at_ns": s.durable.map(|d| d.at_ns),
     })
 }
 

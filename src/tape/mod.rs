@@ -8,6 +8,7 @@ pub mod decode;
 pub mod export;
 pub mod extract;
 pub mod follow;
+mod gathered;
 pub mod hex;
 pub mod hist;
 pub mod info;

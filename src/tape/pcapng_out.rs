@@ -1,90 +1,100 @@
-//! Packets of a tape as one standard pcapng stream: interfaces described when they are first met, ns stamps,
-//! directions and drop counts. The journal's own options are left out: what is extracted is evidence of packets, not a journal.
+//! Packets of a tape or a capture file as one standard pcapng stream: interfaces described when they are first met,
+//! ns stamps, directions and drop counts. The journal's own options are left out: what is written is evidence of
+//! packets, not a journal.
 
+use super::gathered::Gathered;
 use super::outcome::TapeError;
 use crate::journal::reader::TapePacket;
-use crate::packet::InterfaceDef;
-use crate::pcapng::write::{self, EnhancedPacket};
-use std::collections::HashMap;
+use crate::packet::{InterfaceDef, LinkType, Packet};
+use crate::pcapng::write::{EnhancedPacket, enhanced_packet, interface_description, section_header};
+use crate::time::StampClock;
+use std::borrow::Cow;
 use std::io::Write;
 
-/// Writes records of a tape as pcapng.
+/// Writes packets as one pcapng section.
 #[derive(Debug)]
 pub struct PcapngOut<W: Write> {
-    out: W,
-    name: String,
-    block: Vec<u8>,
-    /// Number in the stream, by queue, segment, and index in that.
-    numbers: HashMap<(u16, u32, u32), u32>,
-    /// Written, in order: the same definition of another segment is not written again.
-    written: Vec<(u16, InterfaceDef)>,
+    gathered: Gathered<W>,
+    /// Written, in order: the place in this list is the number in the stream.
+    interfaces: Vec<Described>,
+    /// The number that the packet before had: mostly this one's, too.
+    last: usize,
     packets: u64,
-    bytes: u64,
+    without_time: u64,
+}
+
+/// An interface that has been described.
+#[derive(Debug)]
+struct Described {
+    source: u32,
+    link: LinkType,
+    def: InterfaceDef,
 }
 
 impl<W: Write> PcapngOut<W> {
-    /// Writes the section header. `name` says in messages where it goes.
+    /// Writes the section header at once, so that a reader at the other end of a pipe can begin. `name` says in
+    /// messages where it goes.
     ///
     /// # Errors
     /// [`TapeError::Io`].
     pub fn new(out: W, name: &str) -> Result<Self, TapeError> {
-        let mut this = Self {
-            out,
-            name: name.to_owned(),
-            block: Vec::new(),
-            numbers: HashMap::new(),
-            written: Vec::new(),
-            packets: 0,
-            bytes: 0,
-        };
+        let mut gathered = Gathered::new(out, name);
         let application = concat!("tape ", env!("CARGO_PKG_VERSION"));
-        write::section_header(&mut this.block, "", "", application, &[]);
-        this.send()?;
-        Ok(this)
+        section_header(&mut gathered.buffer, "", "", application, &[]);
+        gathered.write()?;
+        Ok(Self { gathered, interfaces: Vec::new(), last: 0, packets: 0, without_time: 0 })
     }
 
-    /// Writes a packet of the interface `def`, and that before it if it is new.
+    /// Writes a packet of the interface `def`, and that before it if it is new: the same definition from another
+    /// `source` (a queue, an interface of a file) is another interface.
     ///
     /// # Errors
     /// [`TapeError::Io`].
-    pub fn packet(&mut self, packet: &TapePacket<'_>, def: Option<&InterfaceDef>) -> Result<(), TapeError> {
-        let interface = self.interface(packet, def)?;
+    pub fn packet(&mut self, packet: &Packet<'_>, source: u32, def: &InterfaceDef) -> Result<(), TapeError> {
         let block = EnhancedPacket {
-            interface,
+            interface: self.interface(source, packet.link, def),
             stamp_ns: packet.stamp.ns,
             bytes: packet.bytes,
             wire_len: packet.wire_len,
             flags: packet.flags,
             lost_before: packet.lost_before,
         };
-        write::enhanced_packet(&mut self.block, &block, &[]);
+        enhanced_packet(&mut self.gathered.buffer, &block, &[]);
         self.packets += 1;
-        self.send()
+        self.without_time += u64::from(packet.stamp.clock == StampClock::NONE);
+        self.gathered.write_if_full()
     }
 
-    fn interface(&mut self, packet: &TapePacket<'_>, def: Option<&InterfaceDef>) -> Result<u32, TapeError> {
-        let key = (packet.queue, packet.segment, packet.interface);
-        if let Some(number) = self.numbers.get(&key) {
-            return Ok(*number);
-        }
-        let unknown = || InterfaceDef::named(&format!("queue{}", packet.queue), packet.link);
-        let def = def.cloned().unwrap_or_else(unknown);
-        let known = self.written.iter().position(|(queue, d)| *queue == packet.queue && *d == def);
-        let number = u32::try_from(known.unwrap_or(self.written.len())).unwrap_or(u32::MAX);
-        if known.is_none() {
-            write::interface_description(&mut self.block, &def, "", &[]);
-            self.written.push((packet.queue, def));
-            self.send()?;
-        }
-        self.numbers.insert(key, number);
-        Ok(number)
+    /// Writes a packet as it stands on tape; its queue is the source.
+    ///
+    /// # Errors
+    /// [`TapeError::Io`].
+    pub fn tape_packet(
+        &mut self,
+        packet: &TapePacket<'_>,
+        def: Option<&InterfaceDef>,
+    ) -> Result<(), TapeError> {
+        let source = u32::from(packet.queue);
+        let unknown = || Cow::Owned(InterfaceDef::named(&format!("queue{source}"), packet.link));
+        let def = def.map_or_else(unknown, Cow::Borrowed);
+        self.packet(&packet.as_packet(), source, &def)
     }
 
-    fn send(&mut self) -> Result<(), TapeError> {
-        self.out.write_all(&self.block).map_err(TapeError::io(format!("writing {}", self.name)))?;
-        self.bytes += self.block.len() as u64;
-        self.block.clear();
-        Ok(())
+    fn interface(&mut self, source: u32, link: LinkType, def: &InterfaceDef) -> u32 {
+        let is_it = |d: &Described| d.source == source && d.link == link && d.def == *def;
+        if !self.interfaces.get(self.last).is_some_and(is_it) {
+            let known = self.interfaces.iter().position(is_it);
+            self.last = known.unwrap_or_else(|| self.describe(source, link, def));
+        }
+        u32::try_from(self.last).unwrap_or(u32::MAX)
+    }
+
+    fn describe(&mut self, source: u32, link: LinkType, def: &InterfaceDef) -> usize {
+        let mut written = def.clone();
+        written.link = link;
+        interface_description(&mut self.gathered.buffer, &written, "", &[]);
+        self.interfaces.push(Described { source, link, def: def.clone() });
+        self.interfaces.len() - 1
     }
 
     /// Hands everything over to whoever reads.
@@ -92,16 +102,21 @@ impl<W: Write> PcapngOut<W> {
     /// # Errors
     /// [`TapeError::Io`].
     pub fn flush(&mut self) -> Result<(), TapeError> {
-        self.out.flush().map_err(TapeError::io(format!("writing {}", self.name)))
+        self.gathered.write()
     }
 
-    /// Packets written.
+    /// Packets taken.
     pub const fn packets(&self) -> u64 {
         self.packets
     }
 
-    /// Bytes written.
+    /// Packets among them that have no stamp, written with time 0.
+    pub const fn without_time(&self) -> u64 {
+        self.without_time
+    }
+
+    /// Bytes written, up to the last flush.
     pub const fn bytes(&self) -> u64 {
-        self.bytes
+        self.gathered.written_bytes()
     }
 }

@@ -1,6 +1,6 @@
 //! `tape read`: one line (or JSON object) a packet, or the selection as a pcapng file.
 
-use super::export::PcapngWriter;
+use super::export;
 use super::input::Input;
 use super::json;
 use super::outcome::{Outcome, TapeError};
@@ -39,12 +39,7 @@ pub fn run(
         ReadAs::Lines { link, hex } => lines(input, selection, Printer::new(link, hex), out)?,
         ReadAs::Json => objects(input, selection, out)?,
         ReadAs::Pcapng => {
-            let mut writer = PcapngWriter::begin(out)?;
-            input.for_each(selection, &mut |item| {
-                writer.packet(item)?;
-                Ok(ControlFlow::Continue(()))
-            })?;
-            writer.finish()?;
+            export::pcapng(input, selection, out)?;
         }
     }
     Ok(Outcome::Good)

@@ -170,7 +170,8 @@ pub(crate) fn write_journal(dir: &Path, queues: u16, packets: &[Made], link: imp
     keeper.finish();
 }
 
-fn until_written(keeper: &mut Keeper, mut append: impl FnMut() -> Append) {
+/// Tries until the record is on tape, driving the keeper meanwhile.
+pub(crate) fn until_written(keeper: &mut Keeper, mut append: impl FnMut() -> Append) {
     for _ in 0..1000 {
         match append() {
             Append::Written => return,
