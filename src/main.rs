@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use wiretape::capture::af_packet::{self, Direction, Fanout, HwStamp, Mode, RingOptions};
 use wiretape::capture::file::{FileFilter, FileOptions, FileSource};
-use wiretape::cli::common::{Exit, Terminals, complain};
+use wiretape::cli::common::{Exit, Terminals, complain, say};
 use wiretape::cli::engine::{
     self, CaptureArgs, Checked, Command, ConfigAction, DemoArgs, DirectionArg, Engine, FanoutArg,
     FilterWords, GenArgs, Input, ModeArg, OnFullArg, StampArg,
@@ -169,7 +169,7 @@ fn conclude(args: &CaptureArgs, finished: &Finished, hlog: Option<HlogFile<'_>>)
         let json = serde_json::to_string(report).map_err(|e| Failed::Failure(format!("report: {e}")))?;
         to_stdout(&(json + "\n"))?;
     } else {
-        eprint!("{}", text(report));
+        say(&text(report));
     }
     if let Some(hlog) = hlog {
         hlog.write(finished)?;
@@ -500,6 +500,13 @@ impl Terminal {
             }
             Ok(flag)
         };
+        // A second request to stop ends at once, however the first one fares; what is committed stays committed.
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked))
+                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&asked)))
+                .map_err(|e| Failed::Failure(format!("signal {signal}: {e}")))?;
+        }
         Ok(Self {
             stop: flag(&[SIGINT, SIGTERM])?,
             counts: flag(&[SIGUSR1])?,
@@ -514,7 +521,7 @@ impl Terminal {
     /// Leaves the status line standing and goes to the next.
     fn end_status(&mut self) {
         if self.shown > 0 {
-            eprintln!();
+            say("\n");
             self.shown = 0;
         }
     }
@@ -552,7 +559,7 @@ impl Hooks for Terminal {
     }
     fn ready(&mut self, source: &str) {
         if !self.quiet {
-            eprintln!("{PROGRAM}: listening on {source}");
+            complain(PROGRAM, &format!("listening on {source}"));
         }
     }
     fn status(&mut self, status: &Status) {
@@ -561,18 +568,18 @@ impl Hooks for Terminal {
             let columns = wiretape::sys::terminal::columns(std::io::stderr()).unwrap_or(80);
             let line: String = Self::line(status).chars().take(columns.saturating_sub(1).max(1)).collect();
             let width = line.chars().count();
-            eprint!("\r{line}{:1$}", "", self.shown.saturating_sub(width));
+            say(&format!("\r{line}{:1$}", "", self.shown.saturating_sub(width)));
             self.shown = width;
         }
     }
     fn counts(&mut self, status: &Status) {
         self.end_status();
-        eprintln!("{PROGRAM}: {}", Self::line(status));
+        complain(PROGRAM, &Self::line(status));
     }
     fn log(&mut self, line: &str) {
         if !self.quiet {
             self.end_status();
-            eprintln!("{PROGRAM}: {line}");
+            complain(PROGRAM, &line);
         }
     }
 }

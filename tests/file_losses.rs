@@ -129,7 +129,7 @@ fn what_a_full_disk_lost_and_the_end_of_the_capture_stand_on_tape() {
     let report: Value = serde_json::from_slice(&done.stdout).unwrap();
     let lost = report["lost"]["disk"].as_u64().unwrap();
     assert!(lost > 0 && report["failure"].is_string());
-    let tape = Tape::open(&dir.path().join("copy")).unwrap();
+    let tape = Tape::open(dir.path().join("copy")).unwrap();
     let mut reader = tape.queue(0, ReadOptions::default());
     let (mut packets, mut noted, mut flags) = (0, 0, 0);
     while let Some(record) = reader.next_record().unwrap() {

@@ -4,6 +4,7 @@ use crate::{Stop, stop_on_signals};
 use std::io::{self, BufRead, Write};
 use std::ops::ControlFlow;
 use wiretape::cli::common::Terminals;
+use wiretape::cli::common::say;
 use wiretape::cli::tape::ReplayArgs;
 use wiretape::cli::tape::check::{self, Destination};
 use wiretape::clock::SystemClock;
@@ -83,7 +84,7 @@ fn play<S: Sender, C: PacingClock>(
 /// Waits for Enter; the end of standard input ends the replay.
 fn wait_for_enter(sent: u64, terminals: Terminals) -> io::Result<ControlFlow<()>> {
     if terminals.stderr {
-        eprint!("packet {}: Enter to send it, Ctrl-D to end ", sent + 1);
+        say(&format!("packet {}: Enter to send it, Ctrl-D to end ", sent + 1));
     }
     let mut line = Vec::new();
     let read = io::stdin().lock().read_until(b'\n', &mut line)?;

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use wiretape::cli::common::{Exit, Terminals, complain};
+use wiretape::cli::common::{Exit, Terminals, complain, say};
 use wiretape::cli::tape::check::{self, Usage};
 use wiretape::cli::tape::{self as words, GenerateArgs, GenerateWhat, ProgramArg, TapeArgs, TapeCommand};
 use wiretape::cli::{engine, generate};
@@ -147,12 +147,12 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
 
 fn report_export(done: &export::Exported, json: bool) -> Result<(), Stop> {
     if json {
-        eprintln!("{}", serde_json::to_string(done).map_err(io::Error::from)?);
+        say(&(serde_json::to_string(done).map_err(io::Error::from)? + "\n"));
         return Ok(());
     }
-    eprintln!("{} packets written, {} bytes", done.packets, done.bytes);
+    say(&format!("{} packets written, {} bytes\n", done.packets, done.bytes));
     if done.without_time > 0 {
-        eprintln!("{} of them have no time and were written with time 0", done.without_time);
+        say(&format!("{} of them have no time and were written with time 0\n", done.without_time));
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What both command lines share: exit codes, sizes, durations, terminals.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -178,9 +178,15 @@ fn parse_decimal(word: &str, digits: usize) -> Option<u64> {
     format!("{whole}{part:0<digits$}").parse().ok()
 }
 
+/// Text for standard error, as it stands. Nobody may be there to read it (a closed terminal, a full disk): a capture
+/// goes on all the same.
+pub fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 /// A sentence for standard error: `tape: …`.
 pub fn complain(program: &str, what: &dyn std::fmt::Display) {
-    eprintln!("{program}: {what}");
+    say(&format!("{program}: {what}\n"));
 }
 
 #[cfg(test)]

@@ -8,13 +8,15 @@ use super::{Command, Hooks};
 use crate::capture::af_packet::{LinkEvent, LinkWatch};
 use crate::clock::{Clock, ClockReading, SystemClock, read_together};
 use crate::journal::{Event, EventKind, KeeperHandle, Note};
-use crate::packet::LossPlace;
+use crate::packet::{Loss, LossPlace};
 use crate::ring::Producer;
 use crate::sys::phc::Phc;
 use crate::time::delta_ns;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+/// Warnings that the report repeats.
+const MOST_WARNINGS: usize = 100;
 /// How often commands are looked at.
 const TICK: Duration = Duration::from_millis(20);
 const LINK_NS: u64 = 200_000_000;
@@ -71,6 +73,27 @@ pub struct Status {
     pub ladder: u64,
 }
 
+/// The NIC's losses that stand on tape already.
+#[derive(Clone, Copy, Debug)]
+pub struct NicLosses {
+    dropped: u64,
+    looked_ns: u64,
+}
+
+impl NicLosses {
+    /// None yet; the NIC's counter stands at `dropped`.
+    pub fn new(dropped: u64) -> Self {
+        Self { dropped, looked_ns: SystemClock.now_ns() }
+    }
+    /// The counter stands at `dropped` now: what came since the last look, if anything.
+    fn grown_to(&mut self, dropped: u64, now_ns: u64) -> Option<Loss> {
+        let packets = dropped.saturating_sub(self.dropped);
+        let from_ns = std::mem::replace(&mut self.looked_ns, now_ns);
+        self.dropped = self.dropped.max(dropped);
+        (packets > 0).then_some(Loss { place: LossPlace::NIC, packets, from_ns, to_ns: now_ns })
+    }
+}
+
 /// What the control thread looks after.
 #[derive(Debug)]
 pub struct Control<'a> {
@@ -84,6 +107,8 @@ pub struct Control<'a> {
     pub keeper: Option<KeeperHandle>,
     /// The interface, if live.
     pub link: Option<LinkWatch>,
+    /// What the NIC lost, as far as it stands on tape.
+    pub nic: NicLosses,
     /// The NIC's clock, if it has one.
     pub phc: Option<Phc>,
     /// `--duration`.
@@ -123,6 +148,7 @@ impl Control<'_> {
             if now_ns >= next_second_ns {
                 next_second_ns += SECOND_NS;
                 last_reading = Some(self.read_clocks(hooks, last_reading));
+                self.look_at_nic();
                 let mut status = self.status(now_ns - began_ns);
                 status.packets_per_s = status.seen - last_seen;
                 last_seen = status.seen;
@@ -190,7 +216,7 @@ impl Control<'_> {
             hooks.log(&text);
         }
         if kind != EventKind::START && kind != EventKind::STOP {
-            self.warnings.push(text.clone());
+            self.warn(text.clone());
         }
         self.tell(&Note::Event(Event { at_ns: SystemClock.now_ns(), kind, value, text }));
     }
@@ -213,6 +239,27 @@ impl Control<'_> {
             }
         };
         self.event(hooks, kind, 0, text);
+    }
+
+    /// Keeps a warning for the report, up to a number: a capture of weeks must not grow by its own complaints.
+    fn warn(&mut self, text: String) {
+        match self.warnings.len() {
+            0..MOST_WARNINGS => self.warnings.push(text),
+            MOST_WARNINGS => {
+                self.warnings.push("further warnings are on tape and in the log only".to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// Losses in the NIC go on the first queue's tape: they are the interface's, not a queue's.
+    fn look_at_nic(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        if let Some(loss) = self.nic.grown_to(link.nic_dropped(), SystemClock.now_ns())
+            && let Some(notes) = self.notes.first_mut()
+        {
+            let _ = notes.push(Note::Loss(loss));
+        }
     }
 
     /// Passes on what the keeper has to say.
@@ -269,6 +316,16 @@ mod tests {
 
     fn reading(realtime_ns: u64, monotonic_raw_ns: u64) -> ClockReading {
         ClockReading { realtime_ns, monotonic_raw_ns, uncertainty_ns: 100, ..ClockReading::default() }
+    }
+
+    #[test]
+    fn what_the_nic_lost_is_told_once_with_its_interval() {
+        let mut nic = NicLosses { dropped: 5, looked_ns: 100 };
+        assert_eq!(nic.grown_to(5, 200), None);
+        let loss = Loss { place: LossPlace::NIC, packets: 3, from_ns: 200, to_ns: 300 };
+        assert_eq!(nic.grown_to(8, 300), Some(loss));
+        // A counter that went back (the interface was made anew) is no loss.
+        assert_eq!(nic.grown_to(1, 400), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::ring::{Consumer, ring};
 use crate::sys::phc::Phc;
 use crate::time::StampClock;
 use crate::validate::{Judge, JudgeConfig};
-use control::{Control, Status};
+use control::{Control, NicLosses, Status};
 use counters::{CaptureCounters, WorkerCounters, step_histograms};
 use ladder::{Ladder, Shed};
 use placement::{Layout, Pair, Quiet};
@@ -405,6 +405,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         signals: &shared.signals,
         keeper: handle.clone(),
         link: input.link,
+        nic: NicLosses::new(nic_before),
         phc,
         duration: config.duration,
         stop_bytes: config.stop_bytes,
@@ -476,8 +477,11 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
             let capture = &shared.views[queue].capture;
             // A file's counts are of the whole file, whose packets may be of several interfaces: only what the
             // writer counts itself is true of each.
-            let stats =
-                if input.live { live_statistics(capture, nic_dropped) } else { InterfaceStats::default() };
+            let stats = if input.live {
+                live_statistics(capture, (queue == 0).then_some(nic_dropped))
+            } else {
+                InterfaceStats::default()
+            };
             let judge = worker.finish(&stats);
             report.feeds.extend(judge.feeds());
         }
@@ -508,11 +512,12 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
     Ok(Finished { report, snapshots })
 }
 
-/// What the kernel counted on one queue, for the tape.
-fn live_statistics(capture: &CaptureCounters, nic_dropped: u64) -> InterfaceStats {
+/// What the kernel counted on one queue, for the tape. The NIC's count is the whole interface's: it stands once, on
+/// the first queue.
+fn live_statistics(capture: &CaptureCounters, nic_dropped: Option<u64>) -> InterfaceStats {
     InterfaceStats {
         received: Some(capture.received.get()),
-        dropped: Some(nic_dropped),
+        dropped: nic_dropped,
         filter_accepted: Some(capture.received.get()),
         os_dropped: Some(capture.ring_dropped.get()),
         ..InterfaceStats::default()

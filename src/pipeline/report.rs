@@ -155,9 +155,9 @@ impl Report {
     pub fn lost_packets(&self) -> u64 {
         self.lost.values().sum()
     }
-    /// True if nothing was lost, at any place.
+    /// True if nothing was lost, at any place, and nothing was unreadable.
     pub fn lossless(&self) -> bool {
-        self.lost_packets() == 0
+        self.lost_packets() == 0 && self.packets.unreadable == 0
     }
 }
 

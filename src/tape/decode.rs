@@ -185,7 +185,7 @@ impl Decoder<'_> {
         if bench.as_ref().is_some_and(|b| b.capture == header.capture_id) {
             return;
         }
-        let knows_all = bench.is_some() || header.index == 0;
+        let knows_all = bench.is_some() || header.first_seq == 0;
         let capture = format!("{:032x}", u128::from_be_bytes(header.capture_id));
         *bench = Some(Bench { capture: header.capture_id, judge: self.configs.judge(&capture), knows_all });
     }
