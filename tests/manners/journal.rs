@@ -157,6 +157,13 @@ fn what_is_written_is_synced_as_often_as_asked() {
     });
 }
 
+/// A veth end whose carrier has just come back drops what is sent into it for a moment.
+fn both_ends_send(lab: &mut Lab) {
+    for end in [Lab::SENDER, Lab::RECEIVER] {
+        eventually(|| lab.netlink().link(end).unwrap().sends.then_some(()), || format!("{end} is ready"));
+    }
+}
+
 #[test]
 fn an_interface_that_goes_down_or_away_and_comes_back_does_not_end_the_capture() {
     let dir = tempfile::tempdir().unwrap();
@@ -168,6 +175,7 @@ fn an_interface_that_goes_down_or_away_and_comes_back_does_not_end_the_capture()
         live.wait_for("wt1: link is down; the capture waits for it");
         lab.netlink().set_up(Lab::RECEIVER, true).unwrap();
         live.wait_for("wt1: link is up");
+        both_ends_send(lab);
         send_in(&mixed(20));
         lab.netlink().delete(Lab::RECEIVER).unwrap();
         live.wait_for("wt1: the interface is gone; the capture waits for it to come back");
@@ -177,6 +185,7 @@ fn an_interface_that_goes_down_or_away_and_comes_back_does_not_end_the_capture()
             lab.netlink().set_up(end, true).unwrap();
         }
         eventually(|| (live.heard().matches("link is up").count() == 2).then_some(()), || live.heard());
+        both_ends_send(lab);
         send_in(&mixed(40));
         let report = live.stop().says(0, &[]).json();
         adds_up(&report);
