@@ -132,7 +132,8 @@ fn run(block: &Block, dir: &Path) -> String {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path))).unwrap();
     let script = format!("exec 2>&1\nset -e\n{}\n", block.lines.join("\n"));
-    let output = Command::new("sh").arg("-c").arg(script).env("PATH", path).current_dir(dir).output().unwrap();
+    let output =
+        Command::new("sh").arg("-c").arg(script).env("PATH", path).current_dir(dir).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}: {}\n{text}", block.place, output.status);
     text

@@ -343,10 +343,16 @@ mod tests {
     #[test]
     fn a_number_has_one_spelling() {
         let body = body(&sealed(0));
-        for (spelling, is_right) in [(" 1 ", true), (" 01 ", false), (" +1 ", false), (" 00 ", false), (" 0 ", true)] {
+        for (spelling, is_right) in
+            [(" 1 ", true), (" 01 ", false), (" +1 ", false), (" 00 ", false), (" 0 ", true)]
+        {
             let body = body.replacen(" 1 ", spelling, 1);
             let chain = hex(&next_chain(&GENESIS, &body));
-            assert_eq!(Manifest::parse(format!("{body} {chain}\n").as_bytes()).is_ok(), is_right, "{spelling}");
+            assert_eq!(
+                Manifest::parse(format!("{body} {chain}\n").as_bytes()).is_ok(),
+                is_right,
+                "{spelling}"
+            );
         }
     }
 }
