@@ -8,14 +8,13 @@ mod corpus {
     pub(crate) mod engine;
     pub(crate) mod tshark;
 }
-mod file_source {
-    pub(crate) mod reading;
-}
+#[path = "file_source/reading.rs"]
+mod reading;
 
 use common::{need_tool, shared_dir};
 use corpus::engine::{Taped, capture, packets};
 use corpus::tshark::{self, Row};
-use file_source::reading::{Outcome, read_path};
+use reading::{Outcome, read_path};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -110,7 +109,9 @@ fn differences(path: &Path) -> Vec<String> {
     match (&source.error, output.status.code()) {
         (None, Some(0)) => {}
         (Some(damage), Some(1)) if said.contains(&damage.to_string()) => {}
-        (damage, code) => found.push(format!("the source says {damage:?}, the program ends with {code:?}: {said}")),
+        (damage, code) => {
+            found.push(format!("the source says {damage:?}, the program ends with {code:?}: {said}"));
+        }
     }
     let taped = packets(&journal);
     found.extend(tape_against_source(&taped, &source));
