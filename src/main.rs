@@ -18,7 +18,7 @@ use wiretape::cli::engine::{
     FilterWords, GenArgs, Input, ModeArg, OnFullArg, StampArg,
 };
 use wiretape::clock::SystemClock;
-use wiretape::config::Config;
+use wiretape::config::{Config, Feed};
 use wiretape::demo::{self, DemoOptions};
 use wiretape::filter::{GroupPort, Insn, Program, for_groups};
 use wiretape::journal::manifest;
@@ -79,7 +79,7 @@ fn run_words() -> Exit {
         Command::Demo(args) => demo(&args),
         Command::Gen(args) => generate(&args),
         Command::Config(args) => match args.action {
-            ConfigAction::Check { file } => check_config(&file),
+            ConfigAction::Check { file, json } => check_config(&file, json),
         },
     };
     match done {
@@ -110,13 +110,7 @@ fn capture(args: &CaptureArgs) -> Result<Exit, Failed> {
         return list_interfaces(args.json);
     }
     if args.list_stamps {
-        let name =
-            args.interface.as_deref().ok_or_else(|| Failed::Usage("-J needs -i INTERFACE".to_owned()))?;
-        let sources = af_packet::stamp_sources(name).map_err(|e| Failed::Failure(e.to_string()))?;
-        let lines: Vec<_> = sources.iter().map(|s| format!("  {} ({})", s.name, s.description)).collect();
-        let lines = lines.join("\n");
-        return to_stdout(&format!("Time stamp types for {name} (use option -j to set):\n{lines}\n"))
-            .map(|()| Exit::Done);
+        return list_stamps(args);
     }
     let checked = engine::check(args).map_err(Failed::Usage)?;
     if args.dump > 0 {
@@ -124,13 +118,52 @@ fn capture(args: &CaptureArgs) -> Result<Exit, Failed> {
     }
     let config = plan(args, &checked)?;
     let mut terminal = Terminal::new(args)?;
+    // Opened now: that it cannot be written is not to be learned at the end of the day.
+    let hlog = args.hlog.as_deref().map(HlogFile::create).transpose()?;
     let finished = run(config, &mut terminal)?;
     terminal.end_status();
-    conclude(args, &finished)
+    conclude(args, &finished, hlog)
+}
+
+fn list_stamps(args: &CaptureArgs) -> Result<Exit, Failed> {
+    let name = args.interface.as_deref().ok_or_else(|| Failed::Usage("-J needs -i INTERFACE".to_owned()))?;
+    let sources = af_packet::stamp_sources(name).map_err(|e| Failed::Failure(e.to_string()))?;
+    let text = if args.json {
+        let row =
+            |s: &af_packet::StampSource| serde_json::json!({"name": s.name, "description": s.description});
+        format!("{}\n", serde_json::Value::Array(sources.iter().map(row).collect()))
+    } else {
+        let lines: String = sources
+            .iter()
+            .map(|s| format!("  {} ({})\n", s.name, s.description))
+            .collect::<Vec<_>>()
+            .concat();
+        format!("Time stamp types for {name} (use option -j to set):\n{lines}")
+    };
+    to_stdout(&text).map(|()| Exit::Done)
+}
+
+/// The file of `--hlog`, and its name for messages.
+struct HlogFile<'a> {
+    path: &'a Path,
+    file: std::fs::File,
+}
+
+impl<'a> HlogFile<'a> {
+    fn create(path: &'a Path) -> Result<Self, Failed> {
+        let file = std::fs::File::create(path)
+            .map_err(|e| Failed::Failure(format!("--hlog {}: {e}", path.display())))?;
+        Ok(Self { path, file })
+    }
+    fn write(mut self, finished: &Finished) -> Result<(), Failed> {
+        let report = &finished.report;
+        write_hlog(&mut self.file, &finished.snapshots, report.began_ns, report.ended_ns)
+            .map_err(|e| Failed::Failure(format!("--hlog {}: {e}", self.path.display())))
+    }
 }
 
 /// The report goes out; the exit code follows from it.
-fn conclude(args: &CaptureArgs, finished: &Finished) -> Result<Exit, Failed> {
+fn conclude(args: &CaptureArgs, finished: &Finished, hlog: Option<HlogFile<'_>>) -> Result<Exit, Failed> {
     let report = &finished.report;
     if args.json {
         let json = serde_json::to_string(report).map_err(|e| Failed::Failure(format!("report: {e}")))?;
@@ -138,12 +171,14 @@ fn conclude(args: &CaptureArgs, finished: &Finished) -> Result<Exit, Failed> {
     } else {
         eprint!("{}", text(report));
     }
-    if let Some(path) = &args.hlog {
-        let say = |e: std::io::Error| Failed::Failure(format!("{}: {e}", path.display()));
-        let mut file = std::fs::File::create(path).map_err(say)?;
-        write_hlog(&mut file, &finished.snapshots, report.began_ns, report.ended_ns).map_err(say)?;
+    if let Some(hlog) = hlog {
+        hlog.write(finished)?;
     }
-    if report.failure.is_some() {
+    if let Some(failure) = &report.failure {
+        // Whoever reads only the JSON's exit code finds the reason where errors are.
+        if args.json {
+            complain(PROGRAM, failure);
+        }
         return Ok(Exit::Failure);
     }
     if args.fail_on_loss && !report.lossless() {
@@ -154,7 +189,7 @@ fn conclude(args: &CaptureArgs, finished: &Finished) -> Result<Exit, Failed> {
 
 /// Checked words become a decided capture.
 fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> {
-    let feeds = checked.config.as_ref().map(feed_configs).unwrap_or_default();
+    let feeds = feed_configs(&feeds_here(checked)?);
     let judge = JudgeConfig { feeds, recognise: !args.no_recognise, max_streams: MAX_STREAMS };
     let (input, host) = match &checked.input {
         Input::Interface(name) => {
@@ -212,9 +247,21 @@ const MAX_STREAMS: usize = 1024;
 /// What tcpdump keeps of a packet when it is told 0.
 const WHOLE_PACKET: u32 = 262_144;
 
-fn feed_configs(config: &Config) -> Vec<FeedConfig> {
-    config
-        .feeds
+/// The configured feeds that concern this input: on an interface, those of that interface or of any.
+fn feeds_here(checked: &Checked) -> Result<Vec<Feed>, Failed> {
+    let Some(config) = &checked.config else { return Ok(Vec::new()) };
+    let Input::Interface(name) = &checked.input else { return Ok(config.feeds.clone()) };
+    let here = |feed: &&Feed| feed.interface.as_ref().is_none_or(|interface| interface == name);
+    let feeds: Vec<Feed> = config.feeds.iter().filter(here).cloned().collect();
+    if feeds.is_empty() && !config.feeds.is_empty() {
+        let text = format!("--config: every feed names another interface than {name}; choose -i accordingly");
+        return Err(Failed::Usage(text));
+    }
+    Ok(feeds)
+}
+
+fn feed_configs(feeds: &[Feed]) -> Vec<FeedConfig> {
+    feeds
         .iter()
         .map(|feed| FeedConfig {
             name: feed.name.clone(),
@@ -229,8 +276,8 @@ fn feed_configs(config: &Config) -> Vec<FeedConfig> {
         .collect()
 }
 
-fn group_ports(config: &Config) -> Vec<GroupPort> {
-    config.feeds.iter().map(|f| GroupPort { group: f.group, port: Some(f.port), source: f.source }).collect()
+fn group_ports(feeds: &[Feed]) -> Vec<GroupPort> {
+    feeds.iter().map(|f| GroupPort { group: f.group, port: Some(f.port), source: f.source }).collect()
 }
 
 fn ring_options(
@@ -250,7 +297,7 @@ fn ring_options(
         ring_bytes: args.ring_bytes,
         block_bytes: None,
         frame_bytes: None,
-        retire_ms: args.retire,
+        retire_ms: args.retire.unwrap_or(1),
         snaplen: args.snaplen,
         direction: match args.direction {
             DirectionArg::In => Direction::In,
@@ -264,7 +311,7 @@ fn ring_options(
             FilterWords::Bpf(path) => format!("bpf:{}", path.display()),
             FilterWords::None => String::new(),
         },
-        fanout: match args.fanout {
+        fanout: match args.fanout.unwrap_or_default() {
             FanoutArg::Hash => Fanout::Hash,
             FanoutArg::Cpu => Fanout::Cpu,
             FanoutArg::Lb => Fanout::LoadBalance,
@@ -276,7 +323,10 @@ fn ring_options(
             (_, true) => HwStamp::Force,
             (_, false) => HwStamp::Auto,
         },
-        hw_to_utc_ns: 0,
+        hw_to_utc_ns: match args.stamp {
+            Some(StampArg::AdapterUnsynced | StampArg::Host) => 0,
+            Some(StampArg::Adapter) | None => af_packet::utc_shift_ns(name),
+        },
     }
 }
 
@@ -293,8 +343,11 @@ fn program(insns: Vec<(u16, u8, u8, u32)>) -> Result<Program, Failed> {
 
 /// The configured groups' own filter, if the user gave none.
 fn groups_filter(checked: &Checked) -> Result<Option<Program>, Failed> {
-    let Some(config) = checked.config.as_ref().filter(|c| !c.feeds.is_empty()) else { return Ok(None) };
-    for_groups(&group_ports(config)).map(Some).map_err(|e| Failed::Usage(e.to_string()))
+    let feeds = feeds_here(checked)?;
+    if feeds.is_empty() {
+        return Ok(None);
+    }
+    for_groups(&group_ports(&feeds)).map(Some).map_err(|e| Failed::Usage(e.to_string()))
 }
 
 fn kernel_filter(args: &CaptureArgs, checked: &Checked, interface: &str) -> Result<Option<Program>, Failed> {
@@ -302,8 +355,8 @@ fn kernel_filter(args: &CaptureArgs, checked: &Checked, interface: &str) -> Resu
         FilterWords::None => groups_filter(checked),
         FilterWords::Bpf(path) => read_bpf(path).map(Some),
         FilterWords::Expression(words) => {
-            // A wrong interface is the likelier mistake, and its message the better one.
-            af_packet::stamp_sources(interface).map_err(|e| Failed::Failure(e.to_string()))?;
+            // A wrong interface or missing privilege is the likelier mistake, and our message the better one.
+            af_packet::probe(&RingOptions::new(interface)).map_err(|e| Failed::Failure(e.to_string()))?;
             let pcap = Libpcap::load().map_err(|e| Failed::Failure(e.to_string()))?;
             let compiled = pcap.compile_live(interface, snaplen(args), words);
             program(compiled.map_err(|e| Failed::Usage(format!("filter: {e}")))?).map(Some)
@@ -399,26 +452,28 @@ fn list_interfaces(json: bool) -> Result<Exit, Failed> {
     to_stdout(&text).map(|()| Exit::Done)
 }
 
-fn check_config(file: &std::path::Path) -> Result<Exit, Failed> {
+fn check_config(file: &std::path::Path, json: bool) -> Result<Exit, Failed> {
     let config = Config::load(file).map_err(|e| Failed::Failure(e.to_string()))?;
     let filter = if config.feeds.is_empty() {
         None
     } else {
-        Some(for_groups(&group_ports(&config)).map_err(|e| Failed::Failure(e.to_string()))?)
+        Some(for_groups(&group_ports(&config.feeds)).map_err(|e| Failed::Failure(e.to_string()))?)
     };
-    let feeds: String = config
-        .feeds
-        .iter()
-        .map(|f| format!("feed {}: {} port {}\n", f.name, f.group, f.port))
-        .collect::<Vec<_>>()
-        .concat();
     let size = filter.map_or(0, |f| f.insns().len());
-    to_stdout(&format!(
-        "{feeds}{}: ok, {} feeds, filter of {size} instructions\n",
-        file.display(),
-        config.feeds.len()
-    ))
-    .map(|()| Exit::Done)
+    let text = if json {
+        let row = |f: &Feed| {
+            serde_json::json!({"name": f.name, "protocol": f.protocol.name(), "group": f.group, "port": f.port,
+                "source": f.source, "interface": f.interface})
+        };
+        let feeds: Vec<_> = config.feeds.iter().map(row).collect();
+        format!("{}\n", serde_json::json!({"feeds": feeds, "filter_instructions": size}))
+    } else {
+        let row = |f: &Feed| format!("feed {}: {} port {}\n", f.name, f.group, f.port);
+        let feeds = config.feeds.iter().map(row).collect::<Vec<_>>().concat();
+        let count = config.feeds.len();
+        format!("{feeds}{}: ok, {count} feeds, filter of {size} instructions\n", file.display())
+    };
+    to_stdout(&text).map(|()| Exit::Done)
 }
 
 /// The user's terminal: signals become commands, the status stays on one line.
@@ -430,7 +485,8 @@ struct Terminal {
     /// Rewrite one line a second.
     live_line: bool,
     quiet: bool,
-    line_shown: bool,
+    /// Columns of the status line that is on the screen; 0 = none.
+    shown: usize,
 }
 
 impl Terminal {
@@ -451,15 +507,15 @@ impl Terminal {
             rotate: flag(&[SIGHUP])?,
             live_line: Terminals::detect().stderr && !args.quiet,
             quiet: args.quiet,
-            line_shown: false,
+            shown: 0,
         })
     }
 
     /// Leaves the status line standing and goes to the next.
     fn end_status(&mut self) {
-        if self.line_shown {
+        if self.shown > 0 {
             eprintln!();
-            self.line_shown = false;
+            self.shown = 0;
         }
     }
 
@@ -501,8 +557,12 @@ impl Hooks for Terminal {
     }
     fn status(&mut self, status: &Status) {
         if self.live_line {
-            eprint!("\r\x1b[2K{}", Self::line(status));
-            self.line_shown = true;
+            // Cut to the terminal, since a line that wraps scrolls; blanks instead of escape codes wipe the last one.
+            let columns = wiretape::sys::terminal::columns(std::io::stderr()).unwrap_or(80);
+            let line: String = Self::line(status).chars().take(columns.saturating_sub(1).max(1)).collect();
+            let width = line.chars().count();
+            eprint!("\r{line}{:1$}", "", self.shown.saturating_sub(width));
+            self.shown = width;
         }
     }
     fn counts(&mut self, status: &Status) {

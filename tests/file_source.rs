@@ -1,134 +1,25 @@
-//! Capture files against tshark, and against files made here byte by byte.
+//! The file source on files made here byte by byte; `tests/corpus.rs` holds real ones against tshark.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its files has failed")]
 
 mod file_source {
     pub(crate) mod made;
     pub(crate) mod reading;
-    pub(crate) mod tshark;
 }
 
 use file_source::made::{Classic, Ng, Order};
-use file_source::reading::{Outcome, Seen, read_bytes, read_options, read_path};
-use file_source::tshark::{self, Row};
+use file_source::reading::{Outcome, read_bytes, read_options, read_path};
 use proptest::prelude::*;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use wiretape::capture::file::{FileOptions, FileSource, by_program};
 use wiretape::capture::{Lease as _, Source as _, SourceError, Take};
 use wiretape::filter::{GroupPort, for_groups};
 use wiretape::packet::LinkType;
 use wiretape::time::StampClock;
-
-// ---------------------------------------------------------------- against tshark
-
-/// Where we and tshark differ, and why that is right.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    (
-        "link-type-unknown-to-tshark",
-        "tshark 4.0 opens no file whose link type it does not know; we record any link type",
-    ),
-    (
-        "not-a-packet",
-        "tshark counts custom, local and system-event blocks of pcapng as frames (they have no interface); \
-         they are no packets",
-    ),
-    (
-        "atm-pseudo-header",
-        "for SunATM (link type 123) tshark takes the 4 bytes of pseudo header off both lengths; \
-         we keep the record as it is in the file",
-    ),
-    (
-        "fraction-overflow",
-        "a fraction of 1,159,821,166 µs overflows tshark's 32-bit nanoseconds; we add it to the seconds exactly",
-    ),
-];
-
-fn captures() -> Option<PathBuf> {
-    let shared = std::env::var_os("WIRETAPE_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let captures = shared.join("captures");
-    if captures.is_dir() && tshark::present() {
-        return Some(captures);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} or tshark is missing", captures.display());
-    eprintln!("skipped: {} or tshark is missing", captures.display());
-    None
-}
-
-fn capture_files(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            capture_files(&path, found);
-        } else if path.extension().is_some_and(|ext| ext == "pcap" || ext == "pcapng") {
-            found.push(path);
-        }
-    }
-}
-
-/// Compares one file; answers the differences that no exception explains.
-fn differences(path: &Path) -> Vec<String> {
-    let name = path.display();
-    let outcome = read_path(path);
-    let answer = tshark::read(path);
-    if answer.unknown_link {
-        return vec![];
-    }
-    let rows: Vec<Row> = if outcome.pcapng {
-        answer.rows.into_iter().filter(|row| row.interface.is_some()).collect()
-    } else {
-        answer.rows
-    };
-    let mut found = vec![];
-    if outcome.error.is_some() != answer.error.is_some() {
-        found.push(format!("{name}: we say {:?}, tshark says {:?}", outcome.error, answer.error));
-    }
-    if rows.len() != outcome.packets.len() {
-        found.push(format!("{name}: {} packets, tshark has {}", outcome.packets.len(), rows.len()));
-    }
-    for (number, (seen, row)) in outcome.packets.iter().zip(&rows).enumerate() {
-        if !agrees(seen, row) {
-            found.push(format!("{name}: packet {}: {seen:?}, tshark {row:?}", number + 1));
-        }
-    }
-    found
-}
-
-fn agrees(seen: &Seen, row: &Row) -> bool {
-    let pseudo = if seen.link == LinkType(123) { 4 } else { 0 };
-    let overflowed =
-        seen.link == LinkType(123) && seen.ns == 1_544_488_577 * 1_000_000_000 + 1_159_821_166_000;
-    let stamps = match row.ns {
-        // A Simple Packet Block has no time, and tshark shows none.
-        None => seen.clock == StampClock::NONE,
-        Some(ns) => ns == seen.ns || overflowed,
-    };
-    stamps
-        && row.captured + pseudo == seen.bytes.len() as u64
-        && row.wire_len + pseudo == u64::from(seen.wire_len)
-}
-
-#[test]
-fn every_capture_file_reads_as_tshark_reads_it() {
-    let Some(captures) = captures() else { return };
-    let mut files = vec![];
-    capture_files(&captures, &mut files);
-    files.sort();
-    assert!(files.len() > 500, "only {} capture files", files.len());
-    let (left, right) = files.split_at(files.len() / 2);
-    let found: Vec<String> = std::thread::scope(|scope| {
-        let halves = [left, right].map(|half| {
-            scope.spawn(move || half.iter().flat_map(|path| differences(path)).collect::<Vec<_>>())
-        });
-        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
-    });
-    let known: Vec<String> = EXCEPTIONS.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-    assert!(found.is_empty(), "{}\n\nexplained already:\n{}", found.join("\n"), known.join("\n"));
-}
 
 // ---------------------------------------------------------------- files made here
 

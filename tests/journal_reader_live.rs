@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use wiretape::clock::{Clock, SystemClock};
 use wiretape::journal::format::MIB;
-use wiretape::journal::reader::{Merged, ReadOptions, Record, Step, Tape};
+use wiretape::journal::reader::{
+    Merged, Opening, ReadOptions, Record, SegmentReader, SegmentStep, Step, Tape,
+};
 use wiretape::journal::verify::{State, VerifyOptions, VerifyReport, verify};
 use wiretape::journal::{Append, Journal, JournalOptions, Writer};
 use wiretape::packet::{EpbFlags, InterfaceDef, Judgement, LinkType, Marks, Packet};
@@ -208,4 +210,24 @@ fn retired_segments_are_known_and_no_problem() {
     assert!(report.is_good(), "{:#?}", report.problems);
     let retired = report.segments.iter().filter(|s| s.state == State::Retired).count();
     assert!(retired > 2, "{:#?}", report.segments);
+}
+
+#[test]
+fn searching_a_live_segment_for_its_end_outlives_the_sealing() {
+    // A follower that starts looks for the last anchor by halves, beyond what is committed. Sealing cut the file
+    // under the mapping meanwhile, and the look raised SIGBUS. Anchors are read with pread(2) instead.
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(options(dir.path(), 1)).unwrap();
+    let (mut writers, mut keeper) = journal.start();
+    let writer = write_queue(writers.remove(0), 1000);
+    let path = dir.path().join("q00-000000.pcapng");
+    let mut segment = SegmentReader::open(&path, Opening::Auto).unwrap();
+    assert!(segment.is_live() && segment.read_head().unwrap());
+    writer.finish(&[]);
+    while keeper.step() {}
+    assert!(std::fs::metadata(&path).unwrap().len() < MIB, "it is sealed and short");
+    assert_eq!(segment.last_anchor().unwrap(), None);
+    while segment.step().unwrap() == SegmentStep::Record {}
+    assert_eq!(segment.counted().packets, 1000);
+    keeper.finish();
 }

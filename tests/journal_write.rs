@@ -314,3 +314,99 @@ fn segments_rotate_on_the_keepers_clock_and_retention_deletes_the_oldest() {
         assert!(!dir.join(name).exists());
     }
 }
+
+#[test]
+fn a_segment_has_statistics_of_the_interfaces_that_it_describes_and_of_no_other() {
+    // An interface whose description did not fit made the segment end, with statistics of that interface in it;
+    // tshark and capinfos refuse a file whose statistics name an interface that it does not describe.
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("j");
+    let (journal, _) = Journal::open(options(&dir)).unwrap();
+    let (mut writers, mut keeper) = journal.start();
+    let mut writer = writers.remove(0);
+    let mut def = InterfaceDef::named("a", LinkType::ETHERNET);
+    assert_eq!(writer.add_interface(&def), Append::Written);
+    until_written(&mut keeper, || writer.append(&packet(b"first", 0), JUDGED));
+    let large = vec![5; 19_900];
+    for n in 0..204 {
+        // Fills the segment but for less than a long description takes.
+        until_written(&mut keeper, || writer.append(&packet(&large, n), JUDGED));
+    }
+    def.filter = "udp port 4".repeat(300);
+    for n in 0..300 {
+        def.name = format!("b{n}");
+        assert_eq!(writer.add_interface(&def), Append::Written);
+    }
+    while keeper.step() {}
+    writer.finish(&[]);
+    keeper.finish();
+    let mut rolled = 0;
+    for index in 0.. {
+        let Ok(bytes) = std::fs::read(dir.join(wiretape::journal::format::segment_name(0, index))) else {
+            break;
+        };
+        let (mut at, mut id, mut described) = (0, 0, 0);
+        while at < bytes.len() {
+            let (block, len) = decode::block(&bytes[at..], id).unwrap();
+            match block {
+                Block::SegmentHeader(header) => id = header.segment_id,
+                Block::Interface(_) => described += 1,
+                Block::Statistics(s) => assert!(s.interface < described, "segment {index}: {}", s.interface),
+                _ => {}
+            }
+            at += len;
+        }
+        rolled = index;
+    }
+    assert!(rolled > 0, "the descriptions made it roll");
+}
+
+#[test]
+fn a_roll_between_reserving_and_appending_waits_for_the_packet() {
+    // The anchor that reserving had put promised the packet's stamp; then a roll put the segment's end there.
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("j");
+    let (journal, _) = Journal::open(options(&dir)).unwrap();
+    let (mut writers, mut keeper) = journal.start();
+    let mut writer = writers.remove(0);
+    assert_eq!(writer.add_interface(&InterfaceDef::named("a", LinkType::ETHERNET)), Append::Written);
+    for n in 0..200 {
+        let packet = packet(&[5; 10_000], n);
+        until_written(&mut keeper, || {
+            writer.reserve(packet.bytes.len(), packet.interface, packet.lost_before, packet.stamp.ns)
+        });
+        while keeper.step() {}
+        // The 104th of 10,076 bytes and more is the first behind the anchor at 1 MiB.
+        if (103..106).contains(&n) {
+            keeper.handle().rotate();
+        }
+        assert_eq!(writer.append(&packet, JUDGED), Append::Written);
+        while keeper.step() {}
+    }
+    writer.finish(&[]);
+    keeper.finish();
+    let mut anchors = 0;
+    for index in 0.. {
+        let Ok(bytes) = std::fs::read(dir.join(wiretape::journal::format::segment_name(0, index))) else {
+            break;
+        };
+        let (mut at, mut id, mut promised) = (0, 0, 0);
+        while at < bytes.len() {
+            let (block, len) = decode::block(&bytes[at..], id).unwrap();
+            match block {
+                Block::SegmentHeader(header) => id = header.segment_id,
+                Block::Anchor(anchor) => {
+                    anchors += 1;
+                    promised = anchor.next_stamp_ns;
+                }
+                Block::Packet(p) => {
+                    assert!(promised == 0 || promised == p.stamp.ns);
+                    promised = 0;
+                }
+                _ => assert_eq!(promised, 0, "segment {index} at byte {at}"),
+            }
+            at += len;
+        }
+    }
+    assert!(anchors > 0);
+}

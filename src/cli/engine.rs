@@ -59,31 +59,64 @@ pub enum Command {
 
 const CAPTURE_HELP: &str = "\
 EXAMPLES
-  wiretape capture -i eth0 -w /var/tape/a                      everything on eth0, lowest latency
-  wiretape capture -i eth0 -w /var/tape/a udp port 26400       only what tcpdump's expression keeps
-  wiretape capture -i eth0 -w /var/tape/a --mode throughput    block mode: fewer wake-ups, up to 1 ms later
-  wiretape capture -i eth0 -w /var/tape/a --config feeds.toml  configured groups: joined, filtered, judged
-  wiretape capture -r old.pcap -w /var/tape/b                  a capture file through the same pipeline
-  wiretape capture -i eth0 -c 1000                             observe only: counts and latencies, no journal
+  Everything on eth0, lowest latency:
+    wiretape capture -i eth0 -w /var/tape/a
+  Only what tcpdump's expression keeps:
+    wiretape capture -i eth0 -w /var/tape/a udp port 26400
+  Block mode, fewer wake-ups, packets up to 1 ms later:
+    wiretape capture -i eth0 -w /var/tape/a --mode throughput
+  Configured feeds: groups joined, filtered, judged:
+    wiretape capture -i eth0 -w /var/tape/a --config feeds.toml
+  A capture file through the same pipeline:
+    wiretape capture -r old.pcap -w /var/tape/b
+  Observe only, no journal: counts and latencies:
+    wiretape capture -i eth0 -c 1000
+  A day, in files of an hour, at most 500 GiB of them:
+    wiretape capture -i eth0 -w DIR --duration 24h --rotate 1h --retain 500GiB
+
+UNITS
+  SIZE  4096, 64KiB, 1.5GiB, 10GB; K, M, G, T alone are KiB, MiB, GiB, TiB.
+        A bare number is bytes, but KiB for -B and -a/-b filesize.
+  TIME  500ms, 90s, 1h 30m, 7d; a bare number is seconds.
+  In output every time is in ns and every size in bytes unless a unit stands there.
+
+OUTPUT
+  Standard output has data only: --json, -d, -D, -J. All else goes to standard
+  error: at the end tcpdump's three summary lines first, then the report. While
+  running at a terminal, one status line is rewritten each second.
 
 SIGNALS
-  INT, TERM  end cleanly: intake stops, what is in the ring goes to tape, the journal is sealed, the report printed
-  USR1       print counts        USR2  sync the journal now        HUP  begin a new segment
+  INT, TERM  End cleanly: intake stops, what is in the ring goes to tape, the
+             journal is sealed, the report is printed.
+  USR1       Print counts.
+  USR2       Sync the journal now.
+  HUP        Begin a new segment.
 
 PRIVILEGE
-  Needs CAP_NET_RAW (and CAP_NET_ADMIN for -p's opposite, promiscuous mode, and hardware stamps):
-  sudo setcap cap_net_raw,cap_net_admin,cap_ipc_lock,cap_sys_nice+ep $(which wiretape)
+  CAP_NET_RAW opens the ring, CAP_NET_ADMIN sets the NIC's stamps, CAP_IPC_LOCK
+  and CAP_SYS_NICE lock memory and set --fifo. Under sudo, or once and for all:
+    sudo setcap cap_net_raw,cap_net_admin,cap_ipc_lock,cap_sys_nice+ep \\
+      $(command -v wiretape)
 
 EXIT STATUS
-  0  It did what was asked.
-  1  It could not; the message names the thing and the mend.
+  0  It did what was asked. Packets may have been lost; the report says where.
+  1  It could not, or not to the end (damaged file, disk full when it ended);
+     the message names the thing and the mend.
   2  The command line was not understood.
   3  It ran and packets were lost, with --fail-on-loss.";
 
 const DEMO_HELP: &str = "\
-Makes its own network namespace with a veth pair (as root, or in a user namespace where the kernel allows it), sends a
-generated MoldUDP64/ITCH feed with two deliberate gaps and one corrupt message, captures it, prints the report,
-verifies and replays the journal, and says what to run next. Nothing of the host is touched.";
+Makes its own network namespace with a veth pair (as root, or in a user
+namespace where the kernel allows it), sends a generated MoldUDP64/ITCH feed
+with two deliberate gaps and one corrupt message, captures it, prints the
+report, verifies and replays the journal, and says what to run next. Nothing of
+the host is touched.
+
+EXIT STATUS
+  0  It found exactly what it had planted.
+  1  It could not run.
+  2  The command line was not understood.
+  3  It ran and found something else, or was interrupted.";
 
 /// V2 frames or V3 blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Default)]
@@ -186,12 +219,12 @@ pub struct CaptureArgs {
     /// Kernel ring memory for each queue; a bare number is KiB. Halved until the kernel grants it; what was
     /// granted is printed.
     #[arg(short = 'B', long = "ring", visible_alias = "buffer-size", value_name = "SIZE", default_value = "64MiB",
-          value_parser = kib_bytes, help_heading = "Source")]
+          value_parser = kib_bytes, conflicts_with = "read", help_heading = "Source")]
     pub ring_bytes: u64,
-    /// Throughput mode: hand a block over after this many milliseconds even if it is not full.
-    #[arg(long, value_name = "MS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000),
+    /// Throughput mode: hand a block over after this many milliseconds even if it is not full. Default: 1.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=10_000),
           help_heading = "Source")]
-    pub retire: u32,
+    pub retire: Option<u32>,
     /// Keep at most this many bytes of each packet (0: all, up to 262144).
     #[arg(short = 's', long = "snapshot-length", value_name = "BYTES", default_value_t = 0,
           value_parser = clap::value_parser!(u32).range(0..=262_144), help_heading = "Source")]
@@ -206,9 +239,9 @@ pub struct CaptureArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64),
           help_heading = "Source")]
     pub queues: u16,
-    /// How packets are spread over queues.
-    #[arg(long, value_enum, default_value_t, help_heading = "Source")]
-    pub fanout: FanoutArg,
+    /// How packets are spread over queues. Default: hash.
+    #[arg(long, value_enum, help_heading = "Source")]
+    pub fanout: Option<FanoutArg>,
     /// Join this multicast group on the interface while capturing (repeat for more).
     #[arg(long = "join", value_name = "GROUP", help_heading = "Source")]
     pub join: Vec<std::net::IpAddr>,
@@ -239,28 +272,46 @@ pub struct CaptureArgs {
     pub expression: Vec<String>,
 
     /// Keep the packets in this journal directory (made if it is not there; a later capture goes on in it).
+    /// Default: none, packets are observed and counted only.
     #[arg(short = 'w', long = "journal", value_name = "DIR", help_heading = "Journal")]
     pub journal: Option<PathBuf>,
-    /// Size of a segment file.
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = common::bytes, help_heading = "Journal")]
+    /// Size of a segment file, 4MiB to 1TiB; reserved on disk in advance.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = common::bytes,
+          requires = "journal", help_heading = "Journal")]
     pub segment_size: u64,
-    /// Begin a new segment this often, e.g. 1h.
-    #[arg(long, value_name = "TIME", value_parser = common::duration, help_heading = "Journal")]
+    /// Begin a new segment this often, e.g. 1h. Default: when one is full.
+    #[arg(long, value_name = "TIME", value_parser = common::duration, requires = "journal", help_heading = "Journal")]
     pub rotate: Option<Duration>,
-    /// Delete the oldest sealed segments beyond a size, an age, or both: 500GiB, 7d, 500GiB|7d.
-    #[arg(long, value_name = "KEEP", value_parser = common::retain, help_heading = "Journal")]
+    /// Delete the oldest sealed segments beyond a size, an age, or both: 500GiB, 7d, 500GiB|7d. Default: keep
+    /// all.
+    #[arg(long, value_name = "KEEP", value_parser = common::retain, requires = "journal", help_heading = "Journal")]
     pub retain: Option<Retain>,
     /// Sync what was written this often: after a power cut, at most this much is missing.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = common::duration, help_heading = "Journal")]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = common::duration, requires = "journal",
+          help_heading = "Journal")]
     pub sync_interval: Duration,
     /// When the disk is full.
-    #[arg(long, value_enum, default_value_t, help_heading = "Journal")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value_t,
+        requires = "journal",
+        help_heading = "Journal"
+    )]
     pub on_full: OnFullArg,
-    /// dumpcap's ring buffer words: filesize:KiB, duration:SECONDS, files:N (repeat for more).
-    #[arg(short = 'b', long = "ring-buffer", value_name = "KEY:VALUE", help_heading = "Journal")]
+    /// dumpcap's ring buffer words: filesize:KiB (as --segment-size), duration:SECONDS (as --rotate), files:N (as
+    /// --retain N times the segment size); repeat for more.
+    #[arg(
+        short = 'b',
+        long = "ring-buffer",
+        value_name = "KEY:VALUE",
+        requires = "journal",
+        help_heading = "Journal"
+    )]
     pub ring_buffer: Vec<String>,
 
-    /// End after this many packets.
+    /// End after this many packets. Without one of -c, --duration, -a it goes on until a signal or the end of the file.
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "End")]
     pub count: Option<u64>,
     /// End after this long.
@@ -277,22 +328,24 @@ pub struct CaptureArgs {
     #[arg(long, help_heading = "Validation")]
     pub no_recognise: bool,
     /// What may be given up under load before packets are: nothing, decoding, or payload:BYTES.
-    #[arg(long, value_name = "WHAT", default_value = "decoding", value_parser = shed, help_heading = "Validation")]
+    #[arg(long, value_name = "WHAT", default_value = "decoding", value_parser = shed, conflicts_with = "read",
+          help_heading = "Validation")]
     pub shed: Shed,
 
     /// Thread layout.
     #[arg(long, value_enum, default_value_t, help_heading = "Threads")]
     pub threads: ThreadsArg,
-    /// CPUs of the capture threads, and after a colon of the workers: 2,3:4,5.
+    /// CPUs of the capture threads, and after a colon of the workers: 2,3:4,5. Default: chosen, avoiding CPU 0 and
+    /// hyperthread siblings where there is a choice.
     #[arg(long, value_name = "LIST[:LIST]", value_parser = cpu_pairs, help_heading = "Threads")]
     pub cpus: Option<CpuPairs>,
     /// Run the data threads under SCHED_FIFO at this priority.
     #[arg(long, value_name = "PRIORITY", value_parser = clap::value_parser!(u8).range(1..=99), help_heading = "Threads")]
     pub fifo: Option<u8>,
-    /// Keep CPUs from sleeping deeper than this wake-up time while capturing (/dev/cpu_dma_latency), µs.
+    /// Keep CPUs from sleeping deeper than this wake-up time while capturing (/dev/cpu_dma_latency), µs. Default: as the host has it.
     #[arg(long, value_name = "US", help_heading = "Threads")]
     pub dma_latency: Option<u32>,
-    /// Do not lock memory.
+    /// Do not lock memory. Default: locked, so that no page fault delays a packet.
     #[arg(long, help_heading = "Threads")]
     pub no_mlock: bool,
 
@@ -302,7 +355,7 @@ pub struct CaptureArgs {
     /// Write the latency histograms to this file in HdrHistogram's interval log format.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub hlog: Option<PathBuf>,
-    /// End with exit code 3 if packets were lost on this host.
+    /// End with exit code 3 if packets were lost at any place: NIC, ring, disk.
     #[arg(long, help_heading = "Report")]
     pub fail_on_loss: bool,
     /// Neither status line nor notices; the report still comes.
@@ -371,6 +424,9 @@ pub enum ConfigAction {
     Check {
         /// The configuration file.
         file: PathBuf,
+        /// Print what it means as JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -444,6 +500,7 @@ pub fn check(args: &CaptureArgs) -> Result<Checked, String> {
     if matches!(input, Input::File(_)) {
         refuse_live_only(args)?;
     }
+    refuse_without_effect(args)?;
     let filter = match (&args.filter, &args.bpf, args.expression.is_empty()) {
         (Some(text), ..) => FilterWords::Expression(text.clone()),
         (None, Some(path), _) => FilterWords::Bpf(path.clone()),
@@ -475,10 +532,31 @@ pub fn check(args: &CaptureArgs) -> Result<Checked, String> {
     };
     ring_buffer_words(&mut checked, &args.ring_buffer)?;
     autostop_words(&mut checked, &args.autostop)?;
-    if args.journal.is_none() && !args.ring_buffer.is_empty() {
-        return Err("-b shapes a journal: say where with -w DIR".to_owned());
-    }
     Ok(checked)
+}
+
+/// An option that could have no effect beside the others is a mistake too.
+fn refuse_without_effect(args: &CaptureArgs) -> Result<(), String> {
+    let idle = [
+        (args.fanout.is_some() && args.queues == 1, "--fanout spreads packets over queues: say --queues N"),
+        (
+            args.retire.is_some() && args.mode == ModeArg::Latency,
+            "--retire concerns blocks: say --mode throughput",
+        ),
+        (
+            args.force_hwtstamp && args.stamp == Some(StampArg::Host),
+            "--force-hwtstamp asks for the NIC's stamps and -j host for the kernel's: choose one",
+        ),
+        (
+            args.journal.as_ref().is_some_and(|dir| dir.as_os_str() == "-"),
+            "-w takes a journal's directory, not standard output: `tape follow DIR -w -` streams it as pcapng \
+             (./- is a directory of that name)",
+        ),
+    ];
+    match idle.into_iter().find(|(wrong, _)| *wrong) {
+        Some((_, text)) => Err(text.to_owned()),
+        None => Ok(()),
+    }
 }
 
 /// With `-r`, an option that only an interface has is a mistake, not something to ignore.
@@ -492,6 +570,8 @@ fn refuse_live_only(args: &CaptureArgs) -> Result<(), String> {
         (args.direction != DirectionArg::In, "-Q"),
         (args.mode != ModeArg::Latency, "--mode"),
         (args.wait.is_some(), "--wait"),
+        (args.retire.is_some(), "--retire"),
+        (args.fanout.is_some(), "--fanout"),
     ];
     match live_only.into_iter().find(|(given, _)| *given) {
         Some((_, word)) => Err(format!("{word} concerns an interface (-i), not a capture file (-r)")),
@@ -626,7 +706,9 @@ mod tests {
         );
         assert_eq!((c.duration, c.count, c.stop_bytes), (Some(Duration::from_secs(5)), Some(9), Some(10240)));
         assert!(check(&capture(&["-i", "x", "-a", "moons:3"])).unwrap_err().contains("moons"));
-        assert!(check(&capture(&["-i", "x", "-b", "files:3"])).unwrap_err().contains("-w"));
+        let refused =
+            Engine::try_parse_from(["wiretape", "capture", "-i", "x", "-b", "files:3"]).unwrap_err();
+        assert!(refused.to_string().contains("--journal <DIR>"), "{refused}");
     }
 
     #[test]
@@ -634,6 +716,25 @@ mod tests {
         assert!(check(&capture(&["-r", "f", "-Q", "out"])).unwrap_err().starts_with("-Q"));
         assert!(check(&capture(&["-r", "f", "--queues", "2"])).unwrap_err().starts_with("--queues"));
         assert!(check(&capture(&["-c", "1"])).unwrap_err().contains("-i INTERFACE or -r FILE"));
+    }
+
+    #[test]
+    fn an_option_that_could_have_no_effect_is_refused() {
+        let refusal = |words: &[&str]| check(&capture(words)).unwrap_err();
+        assert!(refusal(&["-i", "x", "--fanout", "lb"]).contains("--queues N"));
+        assert!(refusal(&["-i", "x", "--retire", "5"]).contains("--mode throughput"));
+        assert!(refusal(&["-i", "x", "--force-hwtstamp", "-j", "host"]).contains("choose one"));
+        assert!(refusal(&["-i", "x", "-w", "-"]).contains("tape follow"));
+        for words in
+            [["--segment-size", "8MiB"], ["--rotate", "1h"], ["--retain", "7d"], ["--on-full", "stop"]]
+        {
+            let all = ["wiretape", "capture", "-i", "x"].into_iter().chain(words);
+            assert!(Engine::try_parse_from(all).is_err(), "{words:?} without -w");
+        }
+        for words in [["-B", "64"], ["--shed", "nothing"]] {
+            let all = ["wiretape", "capture", "-r", "f"].into_iter().chain(words);
+            assert!(Engine::try_parse_from(all).is_err(), "{words:?} with -r");
+        }
     }
 
     #[test]

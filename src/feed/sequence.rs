@@ -182,7 +182,13 @@ impl Tracker {
         let missing = if self.forgiving { 0 } else { jump };
         self.forgiving = false;
         if missing > 0 {
-            self.remember(self.missing.len(), Interval { begin: self.next, end: first });
+            // Heartbeats through an outage each move the end: that is one interval, not one each.
+            match self.missing.back_mut().filter(|last| last.end == self.next) {
+                Some(last) => last.end = first,
+                None => {
+                    self.remember(self.missing.len(), Interval { begin: self.next, end: first });
+                }
+            }
         }
         self.next = end;
         Step { missing, fresh: end - first, ..Step::default() }

@@ -257,6 +257,19 @@ impl Ahead {
         })?;
         // Kernels without huge pages for files refuse; that costs speed only.
         let _ = map.want_huge_pages();
+        let first = if self.can_populate { PIECE_BYTES.min(self.segment_bytes) } else { 0 };
+        let populated = match map.populate(0, first) {
+            Ok(()) => first,
+            // Storing there would raise SIGBUS. A segment that takes nothing would be left at once for the next
+            // like it, for ever.
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO | libc::EHWPOISON)) =>
+            {
+                let _ = std::fs::remove_file(&path);
+                return Err(error);
+            }
+            Err(_) => 0,
+        };
         sys::fs::sync_dir(&self.dir)?;
         let progress = Arc::new(Progress::new(self.segment_bytes));
         let fresh = Fresh {
@@ -266,8 +279,6 @@ impl Ahead {
             index: queue.next_index,
             created_ns: self.clock.now_ns(),
         };
-        let first = PIECE_BYTES.min(self.segment_bytes);
-        let populated = if self.can_populate && map.populate(0, first).is_ok() { first } else { 0 };
         let live = Arc::new(Live {
             queue: queue.queue,
             index: queue.next_index,

@@ -173,8 +173,10 @@ fn parse_hash(text: &str) -> Option<[u8; 32]> {
     Some(out)
 }
 
+/// Exactly as [`body`] writes it: a line has one spelling only, so what was read can be written again.
 fn number(text: Option<&str>) -> Option<u64> {
-    text.filter(|t| t.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
+    let text = text.filter(|t| t.bytes().all(|b| b.is_ascii_digit()))?;
+    text.parse().ok().filter(|_| text == "0" || !text.starts_with('0'))
 }
 
 fn parse_line(line: &[u8]) -> Result<(Entry, &str, [u8; 32]), &'static str> {
@@ -334,5 +336,17 @@ mod tests {
         assert!(broken(&[lines[0], &lines[1].replace(" 1 2 3 4 ", " 1 2 3 5 "), lines[2]]));
         assert!(Manifest::parse(b"nonsense\n").is_err());
         assert!(Manifest::parse(b"\n").is_err());
+    }
+
+    /// Bug: a size of `007` was read as 7. Cause: any digits were a number. A line written again from what was read
+    /// then had another chain value than the one that was checked. Fix: one spelling a number.
+    #[test]
+    fn a_number_has_one_spelling() {
+        let body = body(&sealed(0));
+        for (spelling, is_right) in [(" 1 ", true), (" 01 ", false), (" +1 ", false), (" 00 ", false), (" 0 ", true)] {
+            let body = body.replacen(" 1 ", spelling, 1);
+            let chain = hex(&next_chain(&GENESIS, &body));
+            assert_eq!(Manifest::parse(format!("{body} {chain}\n").as_bytes()).is_ok(), is_right, "{spelling}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::behind::{Behind, BehindParts, DURABLE_FILE_NAME, Kept};
 use super::format::{FORMAT_VERSION, parse_segment_name};
 use super::keeper::Keeper;
 use super::manifest::{self, Manifest, ManifestFile, hex};
-use super::options::{Fingerprint, JournalError, JournalOptions};
+use super::options::{Fingerprint, JournalError, JournalOptions, OnFull};
 use super::recover::{self, Recovery};
 use super::segment::{Fresh, Spent};
 use super::shared::Shared;
@@ -158,7 +158,7 @@ impl Journal {
         capture_id: [u8; 16],
     ) -> Result<Self, JournalError> {
         let io = |what| JournalError::io(what, &options.dir);
-        let shared = Arc::new(Shared::new(options.queues));
+        let shared = Arc::new(Shared::new(options.queues, options.on_full == OnFull::Stop));
         let (to_behind, from_ahead) = mpsc::channel();
         let mut ahead = Ahead::new(AheadParts {
             dir: options.dir.clone(),

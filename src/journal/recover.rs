@@ -21,6 +21,9 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 
+/// What one look at a mapping touches, bytes.
+const PAGE_BYTES: u64 = 4096;
+
 /// What lies beyond the end of the good records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Beyond {
@@ -193,14 +196,20 @@ pub(super) fn end_segment(file: &File, segment_id: u32) -> io::Result<Ended> {
 }
 
 fn end_scanned(file: &File, scan: &Scan, header: &SegmentHeader, flags: u32) -> io::Result<Ended> {
-    file.set_len(scan.bytes)?;
     if scan.ended {
+        file.set_len(scan.bytes)?;
         return Ok(Ended { bytes: scan.bytes, end: scan.end });
     }
+    // A follower of the capture that died still looks at the word behind the last record: that page stays, or
+    // looking at it would raise SIGBUS.
+    let page_end = (scan.bytes / PAGE_BYTES + 1) * PAGE_BYTES;
+    file.set_len(page_end)?;
     let end = EndOfSegment { flags: flags | EndOfSegment::RECOVERED, ..scan.end };
     let tail = closing_blocks(scan, header, &end);
     file.write_all_at(&tail, scan.bytes)?;
-    Ok(Ended { bytes: scan.bytes + tail.len() as u64, end })
+    let bytes = scan.bytes + tail.len() as u64;
+    file.set_len(bytes)?;
+    Ok(Ended { bytes, end })
 }
 
 /// The blocks that close a segment at `scan.bytes`: statistics of each interface and the end.

@@ -55,6 +55,9 @@ const MAX_EVENTS: usize = 256;
 pub(super) struct Shared {
     state: AtomicU8,
     pub(super) queues: Vec<QueueShared>,
+    /// On a full disk a writer keeps its last segment open: nothing is deleted to make room for another, and what
+    /// is lost and the end of the capture must stand somewhere.
+    pub(super) keeps_open: bool,
     pub(super) sync_asked: AtomicBool,
     /// The disk is full, and the keeper's policy is to delete: the oldest segment must go.
     pub(super) room_wanted: AtomicBool,
@@ -80,10 +83,11 @@ pub(super) struct Stats {
 }
 
 impl Shared {
-    pub(super) fn new(queues: u16) -> Self {
+    pub(super) fn new(queues: u16, keeps_open: bool) -> Self {
         Self {
             state: AtomicU8::new(0),
             queues: (0..queues).map(|_| QueueShared::default()).collect(),
+            keeps_open,
             sync_asked: AtomicBool::new(false),
             room_wanted: AtomicBool::new(false),
             nothing_to_drop: AtomicBool::new(false),

@@ -6,7 +6,7 @@
 //!
 //! | check | finds |
 //! | --- | --- |
-//! | every block by [`SegmentReader`] (frame, CRC, place, sequence, anchors, counts) | any changed byte, by the file and the offset of the block it lies in |
+//! | every block by [`SegmentReader`](super::reader::SegmentReader) (frame, CRC, place, sequence, anchors, counts) | any changed byte, by the file and the offset of the block it lies in |
 //! | size, packets, stamps and BLAKE3 of the manifest's line | a segment rewritten with fresh CRCs, truncated, replaced |
 //! | the manifest's chain, and its head against [`VerifyOptions::expected_head`] | an edited, removed or swapped line |
 //! | the directory against the manifest | segments missing, or added |

@@ -8,12 +8,13 @@
 
 use super::Note;
 use super::format::{
-    CLOCK_BYTES, EndOfSegment, FORMAT_VERSION, LOSS_BYTES, MAX_INTERFACE_BYTES, MAX_INTERFACES,
-    MAX_PACKET_BYTES, PacketBlock, SegmentHeader, encode, event_block_bytes, packet_block_bytes,
+    ANCHOR_BYTES, CLOCK_BYTES, EndOfSegment, FORMAT_VERSION, LOSS_BYTES, MAX_INTERFACE_BYTES, MAX_INTERFACES,
+    MAX_PACKET_BYTES, MIN_BLOCK_BYTES, PacketBlock, SegmentHeader, encode, event_block_bytes,
+    packet_block_bytes,
 };
 use super::segment::{Ahead, Fresh, Spent, Tape};
 use super::shared::{QueueShared, Shared};
-use crate::packet::{InterfaceDef, Judgement, Packet};
+use crate::packet::{InterfaceDef, Judgement, Loss, LossPlace, Packet};
 use crate::pcapng::write::{InterfaceStats, MAX_STRING_BYTES};
 use crate::time::StampClock;
 use std::sync::Arc;
@@ -31,6 +32,10 @@ pub enum Append {
     /// longer than [`MAX_PACKET_BYTES`], an interface that was not added, one interface too many).
     Full,
 }
+
+/// Kept free in each segment for the losses that a capture on a full disk ends with, one a place: pad, anchor, losses.
+const LAST_NOTE_BYTES: u64 =
+    (LOSS_BYTES + MIN_BLOCK_BYTES + ANCHOR_BYTES + LossPlace::ALL.len() * LOSS_BYTES) as u64;
 
 /// Most bytes that one interface description can take: fixed parts, and five strings.
 const MAX_DESCRIPTION_BYTES: usize = 128 + 5 * (MAX_STRING_BYTES + 5);
@@ -98,6 +103,10 @@ pub struct Writer {
     next_seq: u64,
     last_stamp_ns: u64,
     roll_seen: u64,
+    /// Interfaces that stand in the current segment: it gets no statistics of others.
+    described: usize,
+    /// Room was made for the packet that is appended next: until then no roll comes between.
+    reserved: bool,
 }
 
 /// What a writer is made of.
@@ -132,6 +141,8 @@ impl Writer {
             next_seq: 0,
             last_stamp_ns: 0,
             roll_seen: 0,
+            described: 0,
+            reserved: false,
         }
     }
 
@@ -165,7 +176,11 @@ impl Writer {
         let ahead = self.ahead(0);
         let Some(tape) = &mut self.tape else { return true };
         let Some(block) = self.interfaces.block(interface, tape.segment_id()) else { return false };
-        tape.put_whole(block, tape.record_limit(known), ahead)
+        let written = tape.put_whole(block, tape.record_limit(known), ahead);
+        if written {
+            self.described = known;
+        }
+        written
     }
 
     /// Appends a packet and what validation said of it.
@@ -188,7 +203,8 @@ impl Writer {
             seq: self.next_seq,
         };
         let len = packet_block_bytes(packet.bytes.len(), packet.lost_before);
-        let answer = self.put(len, packet.stamp.ns, |out, id| encode::packet(out, id, &block));
+        let answer =
+            self.put(len, packet.stamp.ns, LAST_NOTE_BYTES, |out, id| encode::packet(out, id, &block));
         if answer != Append::Written {
             return answer;
         }
@@ -206,12 +222,23 @@ impl Writer {
 
     /// Appends a note.
     pub fn note(&mut self, note: &Note) -> Append {
+        self.note_sparing(note, LAST_NOTE_BYTES)
+    }
+
+    /// Appends the loss that is still owed when a capture ends: room for it is kept free, even on a full disk.
+    pub fn last_loss(&mut self, loss: Loss) -> Append {
+        self.note_sparing(&Note::Loss(loss), 0)
+    }
+
+    fn note_sparing(&mut self, note: &Note, spare: u64) -> Append {
         let answer = match note {
-            Note::Loss(loss) => self.put(LOSS_BYTES, 0, |out, id| encode::loss(out, id, loss)),
-            Note::Clock(clock) => self.put(CLOCK_BYTES, 0, |out, id| encode::clock(out, id, clock)),
+            Note::Loss(loss) => self.put(LOSS_BYTES, 0, spare, |out, id| encode::loss(out, id, loss)),
+            Note::Clock(clock) => self.put(CLOCK_BYTES, 0, spare, |out, id| encode::clock(out, id, clock)),
             Note::Event(event) => {
                 let text = encode::kept_text(event);
-                self.put(event_block_bytes(text.len()), 0, |out, id| encode::event(out, id, event, text))
+                self.put(event_block_bytes(text.len()), 0, spare, |out, id| {
+                    encode::event(out, id, event, text)
+                })
             }
         };
         if answer == Append::Written
@@ -280,12 +307,17 @@ impl Writer {
         if captured_bytes > MAX_PACKET_BYTES || interface >= self.interfaces.len() {
             return self.refuse();
         }
-        self.place(packet_block_bytes(captured_bytes, lost_before), stamp_ns)
+        let placed = self.place(packet_block_bytes(captured_bytes, lost_before), stamp_ns, LAST_NOTE_BYTES);
+        self.reserved = placed == Append::Written;
+        placed
     }
 
     /// Brings the position to where a record of `len` bytes may stand, in the next segment if need be.
-    fn place(&mut self, len: usize, stamp_ns: u64) -> Append {
-        self.roll_if_asked();
+    fn place(&mut self, len: usize, stamp_ns: u64, spare: u64) -> Append {
+        // An anchor that was put for a reserved packet has promised its stamp: the packet must follow it.
+        if !std::mem::take(&mut self.reserved) {
+            self.roll_if_asked();
+        }
         let ahead = self.ahead(stamp_ns);
         for _ in 0..2 {
             if self.tape.is_none() && !self.open_next() {
@@ -293,8 +325,11 @@ impl Writer {
             }
             let known = self.interfaces.len();
             let Some(tape) = &mut self.tape else { return self.no_segment() };
-            if tape.make_room(len as u64, tape.record_limit(known), ahead) {
+            if tape.make_room(len as u64, tape.record_limit(known).saturating_sub(spare), ahead) {
                 return Append::Written;
+            }
+            if self.shared.keeps_open && self.fresh.is_empty() && !self.shared.accepts() {
+                return Append::Full;
             }
             self.close(0, false);
         }
@@ -303,8 +338,8 @@ impl Writer {
     }
 
     /// Puts a record into the current segment, or into the next if it does not fit.
-    fn put(&mut self, len: usize, stamp_ns: u64, fill: impl Fn(&mut [u8], u32) -> u32) -> Append {
-        let placed = self.place(len, stamp_ns);
+    fn put(&mut self, len: usize, stamp_ns: u64, spare: u64, fill: impl Fn(&mut [u8], u32) -> u32) -> Append {
+        let placed = self.place(len, stamp_ns, spare);
         if placed != Append::Written {
             return placed;
         }
@@ -339,6 +374,7 @@ impl Writer {
         }
         if written {
             self.tape = Some(tape);
+            self.described = self.interfaces.len();
         } else {
             self.hand_back(Spent { tape, ended: false });
         }
@@ -369,7 +405,7 @@ impl Writer {
         let ahead = self.ahead(0);
         let limit = tape.hard_limit();
         let mut ended = true;
-        for interface in 0..self.interfaces.len() {
+        for interface in 0..self.described {
             self.encode_statistics(interface, tape.segment_id());
             ended = ended && tape.put_whole(&self.statistics, limit, ahead);
         }

@@ -94,6 +94,8 @@ pub struct Control<'a> {
     pub count: &'a super::worker::CountLimit,
     /// Things an operator should know, in order.
     pub warnings: Vec<String>,
+    /// Notes that no worker could take, because its ring of notes was full.
+    pub untold: u64,
 }
 
 impl Control<'_> {
@@ -170,16 +172,23 @@ impl Control<'_> {
         (u128::from(running_ns) >= limit.as_nanos()).then_some(Ended::Duration)
     }
 
-    /// Puts `note` on every queue's tape. A full ring means that a worker is far behind: then it is dropped.
+    /// Puts `note` on every queue's tape. A full ring means that a worker is far behind: then it is
+    /// dropped and counted.
     pub fn tell(&mut self, note: &Note) {
         for notes in &mut self.notes {
-            let _ = notes.push(note.clone());
+            // A worker that has ended takes none; what comes that late is in the log and the report alone.
+            if !notes.is_abandoned() && notes.push(note.clone()).is_err() {
+                self.untold += 1;
+            }
         }
     }
 
     /// An event on tape and in the log; warnings are repeated in the report.
     pub fn event(&mut self, hooks: &mut dyn Hooks, kind: EventKind, value: i64, text: String) {
-        hooks.log(&text);
+        // The start is told by `Hooks::ready`.
+        if kind != EventKind::START {
+            hooks.log(&text);
+        }
         if kind != EventKind::START && kind != EventKind::STOP {
             self.warnings.push(text.clone());
         }

@@ -22,10 +22,11 @@ use crate::journal::manifest::{self, Manifest};
 use crate::journal::{
     EventKind, Journal, JournalError, JournalOptions, Keeper, KeeperReport, Recovery, State, Writer,
 };
-use crate::packet::InterfaceDef;
+use crate::packet::{InterfaceDef, LossPlace};
 use crate::pcapng::write::InterfaceStats;
 use crate::ring::{Consumer, ring};
 use crate::sys::phc::Phc;
+use crate::time::StampClock;
 use crate::validate::{Judge, JudgeConfig};
 use control::{Control, Status};
 use counters::{CaptureCounters, WorkerCounters, step_histograms};
@@ -33,6 +34,7 @@ use ladder::{Ladder, Shed};
 use placement::{Layout, Pair, Quiet};
 use queue::{Handed, Signals, capture_is_done, capture_loop, fused_loop, worker_loop};
 use report::{JournalPart, QueueView, Report};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Barrier, Mutex};
@@ -268,6 +270,8 @@ struct OpenInput {
     warnings: Vec<String>,
     live: bool,
     phc_index: Option<u32>,
+    /// The driver promised to stamp every packet.
+    nic_stamps: bool,
     /// Leases that each queue's ring has.
     capacities: Vec<usize>,
 }
@@ -285,6 +289,7 @@ fn open_input(input: Input) -> Result<OpenInput, StartError> {
                 warnings: Vec::new(),
                 live: false,
                 phc_index: None,
+                nic_stamps: false,
                 capacities: vec![FILE_BATCHES],
             })
         }
@@ -302,6 +307,7 @@ fn open_input(input: Input) -> Result<OpenInput, StartError> {
             let units = |(_, granted): &(Ring, Granted)| usize::try_from(granted.units).unwrap_or(usize::MAX);
             Ok(OpenInput {
                 phc_index: rings.first().and_then(|(_, granted)| granted.phc_index),
+                nic_stamps: rings.iter().any(|(_, granted)| granted.hardware_stamps),
                 capacities: rings.iter().map(units).collect(),
                 sources: Sources::Rings(rings.into_iter().map(|(ring, _)| ring).collect()),
                 interface: Some(interface),
@@ -343,22 +349,15 @@ fn granted_words(interface: &InterfaceDef, granted: &Granted, queues: usize) -> 
 pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, StartError> {
     let began_ns = SystemClock.now_ns();
     let mut warnings = Vec::new();
-    let mut tape = None;
-    if let Some(options) = config.journal {
-        let dir = options.dir.display().to_string();
-        let (journal, recovery) = Journal::open(options)?;
-        warnings.extend(recovery_words(&recovery));
-        let (writers, keeper) = journal.start();
-        tape = Some(OpenTape { dir, writers, keeper });
-    }
-    let mut input = open_input(config.input)?;
+    let (tape, mut input) = open_both(config.journal, config.input, &mut warnings)?;
     warnings.append(&mut input.warnings);
     let capacities = std::mem::take(&mut input.capacities);
     let queues = capacities.len();
     let (fused, pairs) = placement::choose(config.layout, queues, &placement::cpus(), &config.cpus);
     let threads = if fused { queues } else { 2 * queues };
 
-    let limit = Arc::new(CountLimit::new(config.count));
+    let stop = Arc::new(AtomicBool::new(false));
+    let limit = Arc::new(CountLimit::new(config.count, Arc::clone(&stop)));
     let (mut views, mut note_ends, mut workers) = (Vec::new(), Vec::new(), Vec::new());
     let (dir, mut writers, keeper) = match tape {
         Some(OpenTape { dir, writers, keeper }) => (Some(dir), writers, Some(keeper)),
@@ -389,7 +388,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         note_ends.push(note_end);
     }
     let shared = Shared {
-        signals: Signals { stop: AtomicBool::new(false), spin: config.spin },
+        signals: Signals { stop, spin: config.spin },
         limit,
         views,
         running: AtomicUsize::new(threads),
@@ -411,6 +410,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         stop_bytes: config.stop_bytes,
         count: &shared.limit,
         warnings,
+        untold: 0,
     };
     let keeper_stop = AtomicBool::new(false);
     let mut report = Report { version: config.version, source: input.words, began_ns, ..Report::default() };
@@ -419,11 +419,13 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         let stop = &keeper_stop;
         let keeper_thread =
             keeper.map(|keeper| named(scope, "wt-keeper".to_owned(), move || keeper.run(stop)));
-        if let Some(interface) = &input.interface {
+        control.event(hooks, EventKind::START, 0, format!("capture began on {}", report.source));
+        for worker in &mut workers {
             // Waits for the keeper's first segment, so that the first packet finds it ready.
-            for worker in &mut workers {
+            if let Some(interface) = &input.interface {
                 worker.interface(interface);
             }
+            worker.take_notes();
         }
         let places = pairs.iter().map(|pair| (fused, *pair)).zip(capacities);
         let mut chains = Vec::new();
@@ -454,7 +456,9 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         if let Ok(mut refused) = shared.refused.lock() {
             control.warnings.append(&mut refused);
         }
-        control.event(hooks, EventKind::START, 0, format!("capture began on {}", report.source));
+        for warning in &control.warnings {
+            hooks.log(&format!("warning: {warning}"));
+        }
         hooks.ready(&report.source);
 
         let data_done = || shared.running.load(Acquire) == 0;
@@ -470,36 +474,87 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
                 report.failure.get_or_insert(error.to_string());
             }
             let capture = &shared.views[queue].capture;
-            let judge = worker.finish(&InterfaceStats {
-                received: Some(capture.received.get()),
-                dropped: input.live.then_some(nic_dropped),
-                filter_accepted: Some(capture.received.get()),
-                os_dropped: Some(capture.ring_dropped.get()),
-                ..InterfaceStats::default()
-            });
+            // A file's counts are of the whole file, whose packets may be of several interfaces: only what the
+            // writer counts itself is true of each.
+            let stats =
+                if input.live { live_statistics(capture, nic_dropped) } else { InterfaceStats::default() };
+            let judge = worker.finish(&stats);
             report.feeds.extend(judge.feeds());
         }
         keeper_stop.store(true, Release);
         if let Some(thread) = keeper_thread {
             let kept = joined(thread);
             control.hear_keeper(hooks);
-            if kept.stats.state != State::Ok {
+            let lost: u64 = shared.views.iter().map(|v| v.worker.lost_at(LossPlace::DISK)).sum();
+            // A disk without room for a segment that was not needed any more is a warning, and was told as one.
+            if kept.stats.state == State::Failed || (kept.stats.state == State::Full && lost > 0) {
                 report.failure.get_or_insert(format!(
                     "journal {}: {}",
                     kept.stats.state.name(),
                     kept.stats.reason
                 ));
             }
-            report.journal = Some(journal_part(dir.unwrap_or_default(), &kept, &shared.views));
+            let mut part = journal_part(dir.unwrap_or_default(), &kept, &shared.views);
+            part.notes_lost += control.untold;
+            report.journal = Some(part);
         }
         report.ended_ns = SystemClock.now_ns();
         report::add_counts(&mut report, &shared.views, nic_dropped, handle.is_some());
     });
     report.warnings = std::mem::take(&mut control.warnings);
-    report.warnings.extend(afterthoughts(&report, &control));
+    report.warnings.extend(afterthoughts(&report, &control, input.nic_stamps));
     let snapshots = report::snapshots(&shared.views);
     report.latencies = report::latency_rows(&snapshots);
     Ok(Finished { report, snapshots })
+}
+
+/// What the kernel counted on one queue, for the tape.
+fn live_statistics(capture: &CaptureCounters, nic_dropped: u64) -> InterfaceStats {
+    InterfaceStats {
+        received: Some(capture.received.get()),
+        dropped: Some(nic_dropped),
+        filter_accepted: Some(capture.received.get()),
+        os_dropped: Some(capture.ring_dropped.get()),
+        ..InterfaceStats::default()
+    }
+}
+
+/// Opens journal and input. An interface is opened last, so that its ring does not fill while a journal is recovered;
+/// but what can be known of it is asked first, so that a mistyped name leaves no journal behind.
+fn open_both(
+    journal: Option<JournalOptions>,
+    input: Input,
+    warnings: &mut Vec<String>,
+) -> Result<(Option<OpenTape>, OpenInput), StartError> {
+    let input = match input {
+        Input::File(_) => Err(open_input(input)?),
+        Input::Live { ring, queues } => {
+            af_packet::probe(&ring)?;
+            Ok(Input::Live { ring, queues })
+        }
+    };
+    let mut tape = None;
+    if let Some(options) = journal {
+        let dir = options.dir.display().to_string();
+        let (journal, recovery) = Journal::open(options)?;
+        warnings.extend(recovery_words(&recovery));
+        let (writers, keeper) = journal.start();
+        tape = Some(OpenTape { dir, writers, keeper });
+    }
+    let opened = match input {
+        Err(opened) => opened,
+        Ok(live) => match open_input(live) {
+            Ok(opened) => opened,
+            Err(error) => {
+                if let Some(OpenTape { writers, keeper, .. }) = tape {
+                    drop(writers);
+                    keeper.finish();
+                }
+                return Err(error);
+            }
+        },
+    };
+    Ok((tape, opened))
 }
 
 /// A journal that is open and not yet running.
@@ -549,13 +604,27 @@ fn journal_part(dir: String, kept: &KeeperReport, views: &[QueueView]) -> Journa
         longest_sync_ns: kept.stats.longest_sync_ns,
         stalls: views.iter().map(|v| v.worker.stalls.get()).sum(),
         stalled_ns: views.iter().map(|v| v.worker.stalled_ns.get()).sum(),
+        notes_lost: views.iter().map(|v| v.worker.notes_lost.get()).sum(),
     }
 }
 
+/// The driver promised to stamp every packet; says so if it did not. The packets' own clocks are on tape.
+fn missing_nic_stamps(name: &str, stamps: &BTreeMap<&'static str, u64>) -> Option<String> {
+    let all: u64 = stamps.values().sum();
+    let without = all - stamps.get(StampClock::HARDWARE.name()).copied().unwrap_or(0);
+    (without > 0).then(|| {
+        format!(
+            "{without} of {all} packets came without the NIC's stamp, though {name} promised one for each; they have \
+             the kernel's (-j host uses the kernel's for all)"
+        )
+    })
+}
+
 /// What the counts say that an operator should know, with the mend.
-fn afterthoughts(report: &Report, control: &Control<'_>) -> Vec<String> {
+fn afterthoughts(report: &Report, control: &Control<'_>, nic_stamps: bool) -> Vec<String> {
     let mut words = Vec::new();
     let name = control.link.as_ref().map_or("INTERFACE", LinkWatch::name);
+    words.extend(nic_stamps.then(|| missing_nic_stamps(name, &report.stamps)).flatten());
     if report.packets.gso > 0 {
         words.push(format!(
             "{} packets are several datagrams merged by the kernel: sequence checks cannot see the seams; \
@@ -570,4 +639,19 @@ fn afterthoughts(report: &Report, control: &Control<'_>) -> Vec<String> {
         );
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_without_the_promised_nic_stamp_are_told() {
+        let stamps = |pairs: &[(&'static str, u64)]| pairs.iter().copied().collect::<BTreeMap<_, _>>();
+        let (nic, kernel) = (StampClock::HARDWARE.name(), StampClock::KERNEL_SOFTWARE.name());
+        assert_eq!(missing_nic_stamps("eth0", &stamps(&[(nic, 7)])), None);
+        assert_eq!(missing_nic_stamps("eth0", &stamps(&[])), None);
+        let said = missing_nic_stamps("eth0", &stamps(&[(nic, 7), (kernel, 3)])).unwrap();
+        assert!(said.starts_with("3 of 10 packets came without the NIC's stamp, though eth0"), "{said}");
+    }
 }

@@ -80,8 +80,10 @@ fn first_sibling(cpu: usize) -> Option<usize> {
 /// Settles the calling thread: its name, its CPU, its priority. Answers what the host refused.
 pub fn settle(cpu: Option<usize>, fifo: Option<u8>) -> Vec<String> {
     let mut refused = Vec::new();
+    // Asked first: a number beyond the kernel's CPU set must not reach the call.
+    let ours = |id| core_affinity::get_core_ids().unwrap_or_default().iter().any(|core| core.id == id);
     if let Some(id) = cpu
-        && !core_affinity::set_for_current(core_affinity::CoreId { id })
+        && !(ours(id) && core_affinity::set_for_current(core_affinity::CoreId { id }))
     {
         refused.push(format!("cannot pin a thread to CPU {id}: not one of this process's CPUs"));
     }

@@ -10,6 +10,7 @@ use crate::capture::{Lease, Source, SourceError, Take};
 use crate::clock::Clock;
 use crate::packet::Loss;
 use crate::ring::{Consumer, Producer};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub enum Handed<L> {
 #[derive(Debug, Default)]
 pub struct Signals {
     /// Let nothing more in, drain, end.
-    pub stop: AtomicBool,
+    pub stop: Arc<AtomicBool>,
     /// Wait for packets by spinning (latency mode) rather than by sleeping.
     pub spin: bool,
 }

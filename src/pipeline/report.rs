@@ -101,6 +101,8 @@ pub struct JournalPart {
     pub head: String,
     /// Longest sync, ns.
     pub longest_sync_ns: u64,
+    /// Notes (losses, clock readings, events) that could not be put on tape.
+    pub notes_lost: u64,
     /// Times a worker waited for the keeper.
     pub stalls: u64,
     /// How long, in all, ns.
@@ -149,11 +151,11 @@ impl Report {
     pub fn adds_up(&self) -> bool {
         self.checks.iter().all(Check::holds)
     }
-    /// All losses that are this host's (the NIC's count concerns the whole interface).
+    /// All losses, at every place. The NIC's count concerns the whole interface, before any filter.
     pub fn lost_packets(&self) -> u64 {
         self.lost.values().sum()
     }
-    /// True if this host lost nothing, at any place.
+    /// True if nothing was lost, at any place.
     pub fn lossless(&self) -> bool {
         self.lost_packets() == 0
     }
@@ -347,6 +349,14 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
             j.longest_sync_ns / 1000
         )?;
         writeln!(out, "          head {}", j.head)?;
+        if j.notes_lost > 0 {
+            writeln!(
+                out,
+                "          {} note{} could not be put on tape",
+                j.notes_lost,
+                plural(j.notes_lost)
+            )?;
+        }
         if j.stalls > 0 {
             writeln!(
                 out,
@@ -424,14 +434,14 @@ fn write_latencies(out: &mut String, rows: &[LatencyRow]) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "{:<23}{:>11}{:>10}{:>10}{:>10}{:>10}{:>11}{:>12}",
+        "{:<24} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>11}",
         "latency, ns", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max"
     )?;
     for row in rows {
         let name = row.clock.map_or(row.step.to_owned(), |clock| format!("{} ({clock})", row.step));
         writeln!(
             out,
-            "{name:<23}{:>11}{:>10}{:>10}{:>10}{:>10}{:>11}{:>12}",
+            "{name:<24} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>11}",
             row.count, row.p50_ns, row.p90_ns, row.p99_ns, row.p99_9_ns, row.p99_99_ns, row.max_ns
         )?;
         if row.negative > 0 {

@@ -19,28 +19,34 @@ use crate::time::{Stamp, StampClock, delta_ns};
 use crate::validate::Judge;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// How many packets may still be written, over all queues (`--count`).
 #[derive(Debug)]
-pub struct CountLimit(Option<AtomicU64>);
+pub struct CountLimit {
+    left: Option<AtomicU64>,
+    /// Set with the last one, so that the intake stops at once and not when somebody next looks.
+    stop: Arc<AtomicBool>,
+}
 
 impl CountLimit {
-    /// At most `packets`, or no limit.
-    pub fn new(packets: Option<u64>) -> Self {
-        Self(packets.map(AtomicU64::new))
+    /// At most `packets`, or no limit. `stop` is set when the last is taken.
+    pub fn new(packets: Option<u64>, stop: Arc<AtomicBool>) -> Self {
+        Self { left: packets.map(AtomicU64::new), stop }
     }
     /// Takes one from the limit; false if none is left.
     fn take(&self) -> bool {
-        match &self.0 {
-            None => true,
-            Some(left) => left.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).is_ok(),
+        let Some(left) = &self.left else { return true };
+        let taken = left.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1));
+        if taken == Ok(1) {
+            self.stop.store(true, Relaxed);
         }
+        taken.is_ok()
     }
     /// True once the limit is reached.
     pub fn reached(&self) -> bool {
-        self.0.as_ref().is_some_and(|left| left.load(Relaxed) == 0)
+        self.left.as_ref().is_some_and(|left| left.load(Relaxed) == 0)
     }
 }
 
@@ -49,8 +55,23 @@ impl CountLimit {
 struct Owed {
     /// For the next packet's drop count.
     packets: u64,
-    /// Packets lost at the disk since the last record, as a note of its own.
-    disk: Option<Loss>,
+    /// What the journal could not take as a note when it happened: one interval a place, grown until it can.
+    intervals: [Option<Loss>; LossPlace::ALL.len()],
+}
+
+impl Owed {
+    fn add(&mut self, loss: Loss) {
+        let Some(at) = LossPlace::ALL.iter().position(|place| *place == loss.place) else { return };
+        self.intervals[at] = Some(match self.intervals[at] {
+            None => loss,
+            Some(before) => Loss {
+                packets: before.packets + loss.packets,
+                from_ns: before.from_ns.min(loss.from_ns),
+                to_ns: before.to_ns.max(loss.to_ns),
+                ..before
+            },
+        });
+    }
 }
 
 /// One queue's worker.
@@ -155,12 +176,14 @@ impl<C: Clock> Worker<C> {
     pub fn loss(&mut self, loss: Loss) {
         self.counters.lose(loss.place, loss.packets);
         self.owed.packets += loss.packets;
-        self.note(&Note::Loss(loss));
+        self.owed.add(loss);
+        self.pay_losses();
     }
 
     /// What can be done when no packet waits: notes, rotation.
     pub fn idle(&mut self) {
         self.take_notes();
+        self.pay_losses();
         if let Some(writer) = &mut self.writer {
             writer.idle();
         }
@@ -189,7 +212,9 @@ impl<C: Clock> Worker<C> {
     /// The last losses go on tape, the journal is handed over for sealing; gives back the judge with its feeds.
     pub fn finish(mut self, stats: &InterfaceStats) -> Judge {
         self.take_notes();
-        self.pay_disk_loss();
+        if !self.pay_losses() {
+            self.close_with_losses();
+        }
         if let Some(writer) = self.writer.take() {
             writer.finish(std::slice::from_ref(stats));
         }
@@ -204,6 +229,10 @@ impl<C: Clock> Worker<C> {
             return;
         }
         let started_ns = self.now_ns;
+        if !self.live {
+            // What a file says was lost before this packet. (A ring's losses come with its leases.)
+            self.owed.packets = self.owed.packets.saturating_add(packet.lost_before);
+        }
         self.shorten(&mut packet);
         if !self.reserve(&packet) {
             self.lost_at_disk(packet.stamp.ns);
@@ -242,7 +271,7 @@ impl<C: Clock> Worker<C> {
             return true;
         }
         let lost = self.owed.packets;
-        self.pay_disk_loss()
+        self.pay_losses()
             && self.append_with(|writer| {
                 writer.reserve(packet.bytes.len(), packet.interface, lost, packet.stamp.ns)
             })
@@ -289,20 +318,29 @@ impl<C: Clock> Worker<C> {
         self.judge.skip();
         self.counters.lose(LossPlace::DISK, 1);
         self.owed.packets += 1;
-        let first = Loss { place: LossPlace::DISK, packets: 0, from_ns: stamp_ns, to_ns: stamp_ns };
-        let loss = self.owed.disk.get_or_insert(first);
-        loss.packets += 1;
-        loss.to_ns = loss.to_ns.max(stamp_ns);
+        self.owed.add(Loss { place: LossPlace::DISK, packets: 1, from_ns: stamp_ns, to_ns: stamp_ns });
     }
 
-    /// Tries to put what was lost at the disk on tape. True if nothing is owed any more.
-    fn pay_disk_loss(&mut self) -> bool {
-        let Some(loss) = self.owed.disk else { return true };
-        let paid = self.append_with(|writer| writer.note(&Note::Loss(loss)));
-        if paid {
-            self.owed.disk = None;
+    /// Tries to put the losses on tape that do not stand there yet. True if nothing is owed any more.
+    fn pay_losses(&mut self) -> bool {
+        for at in 0..self.owed.intervals.len() {
+            let Some(loss) = self.owed.intervals[at] else { continue };
+            if !self.append_with(|writer| writer.note(&Note::Loss(loss))) {
+                return false;
+            }
+            self.owed.intervals[at] = None;
         }
-        paid
+        true
+    }
+
+    /// On a full disk the last segment has kept room for what is owed: the losses end the tape.
+    fn close_with_losses(&mut self) {
+        for loss in self.owed.intervals.iter_mut().filter_map(Option::take) {
+            let written = self.writer.as_mut().map(|writer| writer.last_loss(loss));
+            if written != Some(Append::Written) {
+                self.counters.notes_lost.add(1);
+            }
+        }
     }
 
     fn note(&mut self, note: &Note) {

@@ -29,4 +29,5 @@ pub mod segment_map;
 pub mod socket_filter;
 pub(crate) mod sockopt;
 pub mod status_word;
+pub mod terminal;
 pub mod tpacket;

@@ -1,5 +1,7 @@
 //! Reads a file through the source, to its end, as a capture thread does.
 
+#![allow(dead_code, reason = "each test program uses its own part of this")]
+
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;

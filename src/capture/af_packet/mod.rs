@@ -22,7 +22,7 @@ mod walk;
 
 pub use hwstamp::HwStampGuard;
 pub use link::{LinkEvent, LinkWatch};
-pub use open::{StampSource, list_interfaces, open, open_queues, stamp_sources};
+pub use open::{StampSource, list_interfaces, open, open_queues, probe, stamp_sources, utc_shift_ns};
 pub use v2::{FrameLease, RingV2, SourceV2};
 pub use v3::{BlockLease, RingV3, SourceV3};
 

@@ -16,13 +16,16 @@ use super::{
     Direction, Fanout, Granted, HwStamp, Mode, OpenError, Opened, OpenedQueues, Ring, RingOptions, RingV2,
     RingV3,
 };
+use crate::clock::{ClockReading, read_together};
 use crate::packet::{InterfaceDef, LinkType};
 use crate::sys::multicast::Memberships;
 use crate::sys::netdev::{LinkQuery, NetDevice};
 use crate::sys::packet_socket::{PacketSocket, RingVersion};
+use crate::sys::phc::Phc;
 use crate::sys::ring_map::{RingLayout, RingMap};
 use crate::sys::socket_filter::Instruction;
 use crate::sys::{ethtool, kernel};
+use crate::time::{NS_PER_SEC, delta_ns};
 use std::io;
 use std::os::fd::AsFd;
 
@@ -94,6 +97,40 @@ pub fn open_queues(options: &RingOptions, queues: u16) -> Result<OpenedQueues, O
     let link = LinkWatch::new(&device, sockets, query, options.promiscuous, memberships, guard);
     Ok(OpenedQueues { rings: made, interface, warnings, link })
 }
+
+/// Whether [`open`] has a chance: the options make sense, the interface is there and of a link type that is
+/// understood, and this process may open packet sockets. Changes nothing.
+///
+/// # Errors
+/// What [`open`] would say.
+pub fn probe(options: &RingOptions) -> Result<(), OpenError> {
+    check(options, 1)?;
+    let io =
+        |error| OpenError::Io { interface: options.interface.clone(), what: "asking for interfaces", error };
+    link_type(&find(&mut LinkQuery::open().map_err(io)?, &options.interface)?)?;
+    socket(options).map(drop)
+}
+
+/// What is to be added to the NIC's stamps to bring them to UTC: minus the TAI offset if its clock is on TAI (as
+/// `ptp4l` sets it), 0 if it is on UTC or has nothing to do with either. Whole seconds: how well it is disciplined is for
+/// the clock records to say.
+pub fn utc_shift_ns(interface: &str) -> i64 {
+    let Ok(query) = LinkQuery::open() else { return 0 };
+    let index = ethtool::timestamp_info(query.as_fd(), interface).ok().and_then(|info| info.phc_index);
+    let Some(mut phc) = index.and_then(|index| Phc::open(index).ok()) else { return 0 };
+    shift_of(&read_together(Some(&mut phc)))
+}
+
+fn shift_of(reading: &ClockReading) -> i64 {
+    let Some(phc_ns) = reading.phc_ns else { return 0 };
+    let offset_ns = delta_ns(reading.tai_ns, reading.realtime_ns);
+    let whole_s = offset_ns.saturating_add(NS_PER_SEC.cast_signed() / 2).div_euclid(NS_PER_SEC.cast_signed());
+    let on_tai = phc_ns.abs_diff(reading.tai_ns) < ON_SCALE_NS;
+    if on_tai && whole_s != 0 { -whole_s * NS_PER_SEC.cast_signed() } else { 0 }
+}
+
+/// A clock that shows a scale's time to within this is on that scale.
+const ON_SCALE_NS: u64 = NS_PER_SEC / 2;
 
 fn check(options: &RingOptions, queues: u16) -> Result<(), OpenError> {
     let refuse = |text: String| Err(OpenError::Options(text));
@@ -465,9 +502,24 @@ pub fn stamp_sources(interface: &str) -> Result<Vec<StampSource>, OpenError> {
 
 #[cfg(test)]
 mod tests {
-    use super::link_type;
+    use super::{link_type, shift_of};
+    use crate::clock::ClockReading;
     use crate::packet::LinkType;
     use crate::sys::netdev::NetDevice;
+
+    #[test]
+    fn stamps_of_a_nic_on_tai_are_brought_to_utc_and_others_are_left() {
+        let utc_ns = 1_800_000_000_000_000_000;
+        let shift = |tai_ns, phc_ns| {
+            shift_of(&ClockReading { realtime_ns: utc_ns, tai_ns, phc_ns, ..ClockReading::default() })
+        };
+        let tai_ns = utc_ns + 37_000_000_000;
+        assert_eq!(shift(tai_ns + 60, Some(tai_ns + 1_000)), -37_000_000_000);
+        assert_eq!(shift(tai_ns, Some(utc_ns)), 0);
+        assert_eq!(shift(tai_ns, Some(5_000_000_000)), 0, "a clock that nobody set");
+        assert_eq!(shift(utc_ns + 60, Some(utc_ns)), 0, "the kernel was never told the TAI offset");
+        assert_eq!(shift(tai_ns, None), 0);
+    }
 
     #[test]
     fn link_types_that_are_not_understood_are_refused_by_name() {

@@ -108,6 +108,22 @@ fn only_the_last_intervals_are_kept_and_all_are_counted() {
     assert_eq!(tracker.still_missing(), gaps + 98);
 }
 
+/// Bug: heartbeats during an outage, each with a higher number, filled the list of missing intervals, one entry each,
+/// and older gaps were forgotten. Cause: what joins the last interval was remembered apart. Fix: it lengthens it.
+/// Found by fuzzing (`feed`).
+#[test]
+fn an_outage_told_by_many_heartbeats_is_one_interval() {
+    let mut tracker = Tracker::new();
+    tracker.offer(1, 1);
+    tracker.offer(5, 1);
+    let beats = 2 * u64::try_from(MAX_INTERVALS).unwrap();
+    for beat in 1..=beats {
+        assert_eq!(tracker.offer(6 + 10 * beat, 0).missing, 10);
+    }
+    assert_eq!(missing(&tracker), vec![(2, 5), (6, 6 + 10 * beats)]);
+    assert_eq!(tracker.offer(2, 3).filled, 3, "the older gap is still known");
+}
+
 #[test]
 fn the_end_of_the_number_space_does_not_overflow() {
     let (tracker, _) = run(&[(u64::MAX - 1, 1), (u64::MAX, 5), (u64::MAX, 0), (0, 3)]);

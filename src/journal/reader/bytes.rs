@@ -6,7 +6,8 @@
 //!
 //! A *finished* file is read with `pread(2)` into a buffer: however its length changes meanwhile, the reader gets an
 //! error or a short read, never a signal. A *live* file is mapped ([`MapRead`]), its first words are loaded with
-//! acquire, and a committed block is copied out. In both cases a block handed out is this reader's own copy.
+//! acquire, and a committed block is copied out; what may lie beyond the end of what is committed is not looked at
+//! through the mapping. In both cases a block handed out is this reader's own copy.
 
 use super::BlockError;
 use crate::journal::format;
@@ -54,7 +55,7 @@ impl From<io::Error> for FetchError {
 #[derive(Debug)]
 enum Backing {
     Finished(File),
-    Live(MapRead),
+    Live(MapRead, File),
 }
 
 /// One segment's bytes.
@@ -81,7 +82,7 @@ impl SegmentBytes {
     /// A file that may still be written, `len_bytes` long (preallocated).
     pub(crate) fn live(file: &File, len_bytes: u64) -> io::Result<Self> {
         let map = MapRead::open(file, len_bytes)?;
-        Ok(Self::over(Backing::Live(map), len_bytes))
+        Ok(Self::over(Backing::Live(map, file.try_clone()?), len_bytes))
     }
 
     fn over(backing: Backing, len_bytes: u64) -> Self {
@@ -108,7 +109,7 @@ impl SegmentBytes {
 
     /// True if it is mapped as one that may still be written.
     pub(crate) const fn is_live(&self) -> bool {
-        matches!(self.backing, Backing::Live(_))
+        matches!(self.backing, Backing::Live(..))
     }
 
     /// Bytes read so far.
@@ -139,11 +140,36 @@ impl SegmentBytes {
         Ok(Found::Block { kind, len_bytes })
     }
 
+    /// Looks for an anchor at `offset`, and keeps it for [`SegmentBytes::block`].
+    ///
+    /// A search for anchors looks beyond what is committed, where sealing may cut a live file off at any moment: a
+    /// mapping would answer with SIGBUS, so this reads with `pread(2)`. Its CRC is for the caller to check.
+    pub(crate) fn fetch_anchor(&mut self, offset: u64) -> Result<Found, FetchError> {
+        let Backing::Live(_, file) = &self.backing else { return self.fetch(offset) };
+        self.block = 0..0;
+        self.buffer.resize(format::ANCHOR_BYTES, 0);
+        self.buffer_at = offset;
+        self.bytes_read += format::ANCHOR_BYTES as u64;
+        match file.read_exact_at(&mut self.buffer, offset) {
+            Ok(()) => {}
+            Err(error) => {
+                self.buffer.clear();
+                let is_cut = error.kind() == io::ErrorKind::UnexpectedEof;
+                return if is_cut { Ok(Found::Nothing) } else { Err(error.into()) };
+            }
+        }
+        if !self.buffer.starts_with(&format::ANCHOR.to_le_bytes()) {
+            return Ok(Found::Nothing);
+        }
+        self.block = 0..format::ANCHOR_BYTES;
+        Ok(Found::Block { kind: format::ANCHOR, len_bytes: format::ANCHOR_BYTES as u64 })
+    }
+
     /// Type and length of the block at `offset`; None if nothing is committed there.
     fn head(&mut self, offset: u64, left_bytes: u64) -> Result<Option<(u32, u32)>, FetchError> {
         let short =
             FetchError::Block(format::decode::Damage::Short { said: HEAD_BYTES, there: left_bytes }.into());
-        if let Backing::Live(map) = &self.backing {
+        if let Backing::Live(map, _) = &self.backing {
             let at = usize::try_from(offset).unwrap_or(usize::MAX);
             // Fewer than four bytes are no word, and no block either.
             let Some(kind) = map.word_acquire(at) else { return Err(short) };
@@ -179,7 +205,7 @@ impl SegmentBytes {
         self.bytes_read += want_bytes;
         let read = match &self.backing {
             Backing::Finished(file) => file.read_exact_at(&mut self.buffer, offset),
-            Backing::Live(map) => {
+            Backing::Live(map, _) => {
                 let at = usize::try_from(offset).unwrap_or(usize::MAX);
                 if map.copy(at, &mut self.buffer) { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
             }

@@ -47,10 +47,10 @@ fuzz_target!(|data: &[u8]| {
             Ok(View::Interface(interface)) => {
                 let _ = (interface.to_def(), interface.tick_unit(), interface.fcs_bytes());
             }
-            Ok(View::Enhanced(packet)) => drop(packet.flags_and_drops()),
-            Ok(View::Simple(packet)) => drop(packet.bytes(0)),
-            Ok(View::Obsolete(packet)) => drop(packet.flags()),
-            Ok(View::Statistics(statistics)) => drop((statistics.counter(5), statistics.time_ticks(2))),
+            Ok(View::Enhanced(packet)) => _ = packet.flags_and_drops(),
+            Ok(View::Simple(packet)) => _ = packet.bytes(0),
+            Ok(View::Obsolete(packet)) => _ = packet.flags(),
+            Ok(View::Statistics(statistics)) => _ = (statistics.counter(5), statistics.time_ticks(2)),
             _ => {}
         }
     }

@@ -14,7 +14,7 @@ impl SegmentReader {
     /// [`ReadError::Io`].
     pub fn anchor_at(&mut self, at: u64) -> Result<Option<Anchor>, ReadError> {
         self.bytes.set_read_ahead(false);
-        let found = self.bytes.fetch(at);
+        let found = self.bytes.fetch_anchor(at);
         self.bytes.set_read_ahead(true);
         match found {
             Ok(Found::Block { kind: format::ANCHOR, .. }) => {}

@@ -22,10 +22,6 @@ pub(crate) struct Answer {
     pub(crate) error: Option<String>,
 }
 
-pub(crate) fn present() -> bool {
-    Command::new("tshark").arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
 pub(crate) fn read(path: &Path) -> Answer {
     let fields = ["frame.interface_id", "frame.time_epoch", "frame.cap_len", "frame.len"];
     let mut command = Command::new("tshark");
