@@ -199,3 +199,30 @@ fn no_c_compiler_is_needed() {
     let blake3 = features.lines().find(|l| l.starts_with("blake3 v")).unwrap();
     assert!(blake3.contains("pure"), "{blake3}");
 }
+
+/// Paths of the repository's code that a text names: `src/…`, `tests/…`, `tools/…`, without what is only a pattern.
+fn named_paths(text: &str) -> Vec<String> {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || "_-./*{<".contains(c);
+    let words = text.split(|c| !is_inside(c));
+    let code = words.filter(|w| ["src/", "tests/", "tools/"].iter().any(|root| w.starts_with(root)));
+    let whole = code.filter(|w| !w.contains(['*', '{', '<'])).map(|w| w.trim_end_matches(['.', '/']));
+    whole.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_path_that_the_documents_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut documents = vec![root.join("README.md")];
+    for folder in ["docs", "docs/decisions"] {
+        let entries = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        documents.extend(entries.filter(|path| path.extension().is_some_and(|e| e == "md")));
+    }
+    let mut named = 0;
+    for document in documents {
+        for path in named_paths(&fs::read_to_string(&document).unwrap()) {
+            assert!(root.join(&path).exists(), "{} names {path}, which does not exist", document.display());
+            named += 1;
+        }
+    }
+    assert!(named > 20, "the documents were read");
+}

@@ -14,8 +14,10 @@ use wiretape::clock::SystemClock;
 use wiretape::journal::format::EndOfSegment;
 use wiretape::journal::reader::TapePacket;
 use wiretape::packet::InterfaceDef;
+use wiretape::tape::input::Input;
 use wiretape::tape::outcome::{Outcome, TapeError};
 use wiretape::tape::pcapng_out::PcapngOut;
+use wiretape::tape::select::Selection;
 use wiretape::tape::{extract, follow, info, loss, verify};
 
 fn json_lines(bytes: &[u8]) -> Vec<serde_json::Value> {
@@ -81,7 +83,7 @@ fn verify_says_good_and_names_what_is_bad() {
 fn loss_lists_each_interval_with_its_cause() {
     let dir = tempfile::tempdir().unwrap();
     journal(dir.path());
-    let mut options = loss::LossOptions { path: dir.path().to_owned(), json: true };
+    let mut options = loss::LossOptions { path: dir.path().to_owned(), begin: None, end: None, json: true };
     let mut out = vec![];
     assert_eq!(loss::run(&options, &mut out).unwrap(), Outcome::Good);
     let lines = json_lines(&out);
@@ -94,6 +96,63 @@ fn loss_lists_each_interval_with_its_cause() {
     assert_eq!(loss::run(&options, &mut out).unwrap(), Outcome::Good);
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains("the engine did not keep up") && text.contains("lost in all: 9"), "{text}");
+}
+
+#[test]
+fn loss_lists_only_what_reaches_into_the_asked_stretch() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path());
+    let intervals = |begin: Option<&str>, end: Option<&str>| {
+        let when = |text: Option<&str>| text.map(|t| t.parse().unwrap());
+        let options =
+            loss::LossOptions { path: dir.path().to_owned(), begin: when(begin), end: when(end), json: true };
+        let mut out = vec![];
+        assert_eq!(loss::run(&options, &mut out).unwrap(), Outcome::Good);
+        json_lines(&out).last().unwrap()["sums"]["intervals"].clone()
+    };
+    // Every loss is from 104 to 105.
+    assert_eq!(intervals(Some("@0.000000105"), None), 3);
+    assert_eq!(intervals(Some("@0.000000106"), None), 0);
+    assert_eq!(intervals(None, Some("@0.000000104")), 0);
+    assert_eq!(intervals(None, Some("5ns")), 3, "the tape begins at 100");
+    assert_eq!(intervals(Some("-1ns"), None), 3, "the tape ends at 106");
+}
+
+#[test]
+fn a_stretch_of_a_long_journal_is_chosen_without_reading_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = vec![5; 30_000];
+    let mut next = 1_u64..=1_600;
+    let mut fill = |segment: &mut Segment, packets| {
+        next.by_ref().take(packets).for_each(|n| segment.packet(n * 1_000_000_000, &bytes));
+    };
+    let mut first = Segment::new(0, 0, 0);
+    fill(&mut first, 800);
+    first.seal(dir.path());
+    let mut second = Segment::new(0, 1, 800);
+    fill(&mut second, 800);
+    second.write_live(dir.path(), second.bytes.len().next_multiple_of(1 << 20));
+    for (begin, end, expected) in [
+        ("@700", "@702", [700, 701]),
+        ("@1500", "2s", [1500, 1501]),
+        ("-1s", "90s", [1599, 1600]),
+        ("4s", "2s", [5, 6]),
+    ] {
+        let input = Input::open(dir.path()).unwrap();
+        let (begin, end) = (begin.parse().ok(), end.parse().ok());
+        let selection = Selection { begin, end, ..Selection::default() };
+        let mut found = vec![];
+        input
+            .for_each(&selection, &mut |item| {
+                found.push(item.packet.stamp.ns / 1_000_000_000);
+                assert_eq!(item.interface.name, "eth0");
+                Ok(ControlFlow::Continue(()))
+            })
+            .unwrap();
+        assert_eq!(found, expected);
+        let (read, total) = (input.progress().bytes(), input.total_bytes());
+        assert!(total > 45 << 20 && read < 4 << 20, "{begin:?}: {read} of {total} bytes were read");
+    }
 }
 
 fn extract_options(path: &Path, begin: &str, end: &str) -> extract::ExtractOptions {

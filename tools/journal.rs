@@ -48,7 +48,8 @@ pub(crate) fn verify(args: &VerifyArgs, terminals: Terminals) -> Result<Outcome,
 }
 
 pub(crate) fn loss(args: &LossArgs) -> Result<Outcome, Stop> {
-    let options = LossOptions { path: args.journal.clone(), json: args.json };
+    let options =
+        LossOptions { path: args.journal.clone(), begin: args.begin, end: args.end, json: args.json };
     Ok(loss::run(&options, &mut io::stdout().lock())?)
 }
 

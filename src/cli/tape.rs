@@ -155,6 +155,12 @@ pub struct LossArgs {
     /// The journal's directory
     #[arg(value_name = "JOURNAL")]
     pub journal: PathBuf,
+    /// Only losses that reach beyond this time: RFC 3339, @epoch.ns, -5m (before the end), 90s (after the start)
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub begin: Option<When>,
+    /// Only losses that begin before this time; a bare duration counts from --begin
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub end: Option<When>,
     /// Print one JSON object a loss
     #[arg(long)]
     pub json: bool,

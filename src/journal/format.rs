@@ -175,7 +175,7 @@ pub const fn crc_from_end(block_type: u32) -> usize {
 /// The seed of a block's CRC: section and segment header come before the segment's id is known.
 pub const fn crc_seed(block_type: u32, segment_id: u32) -> u32 {
     match block_type {
-        SEGMENT_HEADER | crate::pcapng::write::SECTION_HEADER => 0,
+        SEGMENT_HEADER | crate::pcapng::block::SECTION_HEADER => 0,
         _ => segment_id,
     }
 }

@@ -129,6 +129,9 @@ fn open_queue(
 ) -> Result<QueueReader, ReadError> {
     let mut reader = tape.queue(queue, options);
     let begin_ns = range.stamps_ns.start;
+    if begin_ns == 0 {
+        return Ok(reader);
+    }
     let Some(first) = first_segment(tape, queue, begin_ns, looked_at)? else { return Ok(reader) };
     reader.skip_to_segment(first);
     reader.seek_in_next(|segment| last_anchor_below(segment, begin_ns, looked_at))?;
@@ -209,29 +212,23 @@ pub fn span(tape: &Tape) -> Result<Option<(u64, u64)>, ReadError> {
     Ok(all)
 }
 
-/// First stamp of a live segment, and the highest as its last anchor and what is behind it say.
+/// First stamp of a live segment, and the highest as its last anchor and what is behind it say. Packets that have no
+/// stamp do not count.
 fn live_span(segment: &mut SegmentReader) -> Result<Option<(u64, u64)>, ReadError> {
     if !segment.read_head()? {
         return Ok(None);
     }
-    let Some(first_ns) = next_stamp(segment)? else { return Ok(None) };
-    let last_anchor = segment.last_anchor()?;
-    let mut last_ns = first_ns;
-    if let Some(anchor) = last_anchor {
-        last_ns = last_ns.max(anchor.max_stamp_ns);
-        segment.seek_to_anchor(&anchor);
-    }
-    while let Some(stamp_ns) = next_stamp(segment)? {
-        last_ns = last_ns.max(stamp_ns);
-    }
-    Ok(Some((first_ns, last_ns)))
-}
-
-fn next_stamp(segment: &mut SegmentReader) -> Result<Option<u64>, ReadError> {
-    while segment.step()? == SegmentStep::Record {
-        if let Some(stamp_ns) = segment.stamp_ns() {
-            return Ok(Some(stamp_ns));
+    while segment.counted().min_stamp_ns == 0 {
+        if segment.step()? != SegmentStep::Record {
+            return Ok(None);
         }
     }
-    Ok(None)
+    let first_ns = segment.counted().min_stamp_ns;
+    let mut last_ns = first_ns;
+    if let Some(anchor) = segment.last_anchor()? {
+        last_ns = anchor.max_stamp_ns.max(first_ns);
+        segment.seek_to_anchor(&anchor);
+    }
+    while segment.step()? == SegmentStep::Record {}
+    Ok(Some((first_ns, last_ns.max(segment.counted().max_stamp_ns))))
 }

@@ -4,61 +4,8 @@
 //! Always true: what is appended is a whole block, its length a multiple of four and
 //! written at both ends. Strings that do not fit an option are cut, never refused.
 
+use super::{BYTE_ORDER_MAGIC, block, option};
 use crate::packet::{EpbFlags, InterfaceDef};
-
-/// Section Header Block.
-pub const SECTION_HEADER: u32 = 0x0A0D_0D0A;
-/// Interface Description Block.
-pub const INTERFACE_DESCRIPTION: u32 = 1;
-/// Interface Statistics Block.
-pub const INTERFACE_STATISTICS: u32 = 5;
-/// Enhanced Packet Block.
-pub const ENHANCED_PACKET: u32 = 6;
-/// The byte-order magic of a section header.
-pub const BYTE_ORDER_MAGIC: u32 = 0x1A2B_3C4D;
-
-/// `opt_endofopt`.
-pub const OPT_END: u16 = 0;
-/// `epb_flags`.
-pub const EPB_FLAGS: u16 = 2;
-/// `epb_dropcount`.
-pub const EPB_DROPCOUNT: u16 = 4;
-/// `if_name`.
-pub const IF_NAME: u16 = 2;
-/// `if_description`.
-pub const IF_DESCRIPTION: u16 = 3;
-/// `if_MACaddr`.
-pub const IF_MAC: u16 = 6;
-/// `if_speed`.
-pub const IF_SPEED: u16 = 8;
-/// `if_tsresol`.
-pub const IF_TSRESOL: u16 = 9;
-/// `if_filter`.
-pub const IF_FILTER: u16 = 11;
-/// `if_os`.
-pub const IF_OS: u16 = 12;
-/// `if_hardware`.
-pub const IF_HARDWARE: u16 = 15;
-/// `shb_hardware`.
-pub const SHB_HARDWARE: u16 = 2;
-/// `shb_os`.
-pub const SHB_OS: u16 = 3;
-/// `shb_userappl`.
-pub const SHB_USERAPPL: u16 = 4;
-/// `isb_starttime`.
-pub const ISB_START: u16 = 2;
-/// `isb_endtime`.
-pub const ISB_END: u16 = 3;
-/// `isb_ifrecv`.
-pub const ISB_IFRECV: u16 = 4;
-/// `isb_ifdrop`.
-pub const ISB_IFDROP: u16 = 5;
-/// `isb_filteraccept`.
-pub const ISB_FILTERACCEPT: u16 = 6;
-/// `isb_osdrop`.
-pub const ISB_OSDROP: u16 = 7;
-/// `isb_usrdeliv`.
-pub const ISB_USRDELIV: u16 = 8;
 
 /// Longest string kept in an option, bytes.
 pub const MAX_STRING_BYTES: usize = 255;
@@ -159,13 +106,13 @@ pub fn section_header<'a>(
     application: &str,
     extra: &[ExtraOption<'_>],
 ) -> &'a mut [u8] {
-    let mut block = BlockBuilder::new(out, SECTION_HEADER)
+    let mut block = BlockBuilder::new(out, block::SECTION_HEADER)
         .bytes(&BYTE_ORDER_MAGIC.to_le_bytes())
         .bytes(&[1, 0, 0, 0])
         .bytes(&[0xFF; 8])
-        .text(SHB_HARDWARE, hardware)
-        .text(SHB_OS, os)
-        .text(SHB_USERAPPL, application);
+        .text(option::SHB_HARDWARE, hardware)
+        .text(option::SHB_OS, os)
+        .text(option::SHB_USERAPPL, application);
     for (code, value) in extra {
         block = block.option(*code, value);
     }
@@ -179,27 +126,27 @@ pub fn interface_description<'a>(
     os: &str,
     extra: &[ExtraOption<'_>],
 ) -> &'a mut [u8] {
-    let mut block = BlockBuilder::new(out, INTERFACE_DESCRIPTION)
+    let mut block = BlockBuilder::new(out, block::INTERFACE_DESCRIPTION)
         .bytes(&def.link.0.to_le_bytes())
         .bytes(&[0; 2])
         .bytes(&def.snaplen.to_le_bytes())
-        .text(IF_NAME, &def.name)
-        .text(IF_DESCRIPTION, &def.description);
+        .text(option::IF_NAME, &def.name)
+        .text(option::IF_DESCRIPTION, &def.description);
     if let Some(mac) = def.mac {
-        block = block.option(IF_MAC, &mac);
+        block = block.option(option::IF_MAC, &mac);
     }
     if def.speed_bps != 0 {
-        block = block.option(IF_SPEED, &def.speed_bps.to_le_bytes());
+        block = block.option(option::IF_SPEED, &def.speed_bps.to_le_bytes());
     }
-    block = block.option(IF_TSRESOL, &[9]);
+    block = block.option(option::IF_TSRESOL, &[9]);
     if !def.filter.is_empty() {
         // Kind 0: the text of a libpcap filter.
         let text = cut(&def.filter, MAX_STRING_BYTES - 1).as_bytes();
         let mut value = [0_u8; MAX_STRING_BYTES];
         value[1..=text.len()].copy_from_slice(text);
-        block = block.option(IF_FILTER, &value[..=text.len()]);
+        block = block.option(option::IF_FILTER, &value[..=text.len()]);
     }
-    block = block.text(IF_OS, os).text(IF_HARDWARE, &def.hardware);
+    block = block.text(option::IF_OS, os).text(option::IF_HARDWARE, &def.hardware);
     for (code, value) in extra {
         block = block.option(*code, value);
     }
@@ -233,20 +180,20 @@ pub fn interface_statistics<'a>(
     stats: &InterfaceStats,
     extra: &[ExtraOption<'_>],
 ) -> &'a mut [u8] {
-    let mut block = BlockBuilder::new(out, INTERFACE_STATISTICS)
+    let mut block = BlockBuilder::new(out, block::INTERFACE_STATISTICS)
         .bytes(&interface.to_le_bytes())
         .bytes(&stamp_bytes(at_ns));
-    for (code, value) in [(ISB_START, stats.start_ns), (ISB_END, stats.end_ns)] {
+    for (code, value) in [(option::ISB_STARTTIME, stats.start_ns), (option::ISB_ENDTIME, stats.end_ns)] {
         if let Some(ns) = value {
             block = block.option(code, &stamp_bytes(ns));
         }
     }
     let counts = [
-        (ISB_IFRECV, stats.received),
-        (ISB_IFDROP, stats.dropped),
-        (ISB_FILTERACCEPT, stats.filter_accepted),
-        (ISB_OSDROP, stats.os_dropped),
-        (ISB_USRDELIV, stats.delivered),
+        (option::ISB_IFRECV, stats.received),
+        (option::ISB_IFDROP, stats.dropped),
+        (option::ISB_FILTERACCEPT, stats.filter_accepted),
+        (option::ISB_OSDROP, stats.os_dropped),
+        (option::ISB_USRDELIV, stats.delivered),
     ];
     for (code, value) in counts {
         if let Some(count) = value {
@@ -283,7 +230,7 @@ pub fn enhanced_packet<'a>(
     extra: &[ExtraOption<'_>],
 ) -> &'a mut [u8] {
     let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
-    let mut block = BlockBuilder::new(out, ENHANCED_PACKET)
+    let mut block = BlockBuilder::new(out, block::ENHANCED_PACKET)
         .bytes(&packet.interface.to_le_bytes())
         .bytes(&stamp_bytes(packet.stamp_ns))
         .bytes(&captured.to_le_bytes())
@@ -293,11 +240,11 @@ pub fn enhanced_packet<'a>(
     let mut options = false;
     if packet.flags != EpbFlags::NONE {
         options = true;
-        block = block.option(EPB_FLAGS, &packet.flags.0.to_le_bytes());
+        block = block.option(option::EPB_FLAGS, &packet.flags.0.to_le_bytes());
     }
     if packet.lost_before != 0 {
         options = true;
-        block = block.option(EPB_DROPCOUNT, &packet.lost_before.to_le_bytes());
+        block = block.option(option::EPB_DROPCOUNT, &packet.lost_before.to_le_bytes());
     }
     for (code, value) in extra {
         options = true;

@@ -2,9 +2,10 @@
 
 use super::outcome::{Outcome, TapeError};
 use super::pcapng_out::PcapngOut;
-use super::when::{When, resolve_range};
+use super::range;
+use super::when::When;
 use super::words;
-use crate::journal::index::{RangeReader, TimeRange, Touched, span};
+use crate::journal::index::{RangeReader, TimeRange, Touched};
 use crate::journal::reader::{ReadOptions, Record, Tape, TapePacket};
 use serde_json::json;
 use std::io::Write;
@@ -78,10 +79,7 @@ pub fn extract(
     out: &mut dyn Write,
 ) -> Result<Extracted, TapeError> {
     let tape = Tape::open(&options.path)?;
-    let is_relative = |when: Option<When>| matches!(when, Some(When::After(_) | When::BeforeEnd(_)));
-    let ends = if is_relative(options.begin) || is_relative(options.end) { span(&tape)? } else { None };
-    let (first_ns, last_ns) = ends.unwrap_or_default();
-    let stamps_ns = resolve_range(options.begin, options.end, first_ns, last_ns)?;
+    let stamps_ns = range::on_tape(&tape, options.begin, options.end)?;
     let range = TimeRange { stamps_ns, margin_ns: options.margin_ns };
     let mut reader = RangeReader::open(&tape, range, ReadOptions::default())?;
     let mut pcapng = PcapngOut::new(out, &options.output_name)?;

@@ -1,5 +1,7 @@
 //! What the tools read: a journal, one of its segments, or any capture file, packet by packet in order of time.
 //!
+//! Of a journal only the part is read that can hold the wanted stretch of time ([`crate::journal::index`]).
+//!
 //! May touch: the files, for reading. Memory is bounded; a packet is borrowed until the next one. Damage ends the
 //! reading with an error that names file and offset, after every whole packet before it has been handed over.
 
@@ -8,14 +10,15 @@ use super::select::{Chooser, Selection};
 use crate::capture::file::{FileOptions, FileSource};
 use crate::capture::{Lease, Source, SourceError, Take};
 use crate::journal::format;
-use crate::journal::reader::{Place, ReadOptions, Record, Tape};
+use crate::journal::index::{self, RangeReader, TimeRange};
+use crate::journal::reader::{Place, ReadOptions, Record, Tape, TapePacket};
 use crate::packet::{InterfaceDef, Judgement, LinkType, Packet};
 use crate::time::StampClock;
 use crate::validate::{Judge, JudgeConfig};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,7 +69,9 @@ impl Progress {
     }
     /// Counts a packet.
     pub fn pass(&self, packet: &Packet<'_>) {
-        let bytes = u64::try_from(packet.bytes.len()).unwrap_or(0) + Self::OVERHEAD_BYTES;
+        self.add(u64::try_from(packet.bytes.len()).unwrap_or(0) + Self::OVERHEAD_BYTES);
+    }
+    fn add(&self, bytes: u64) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
@@ -139,7 +144,8 @@ impl Input {
         if left == Some(0) {
             return Ok(());
         }
-        self.walk(&mut |item| {
+        let stamps_ns = chooser.stamps_ns().clone();
+        self.walk(stamps_ns, &mut |item| {
             if !chooser.wants(&item.packet, item.judgement)? {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -150,8 +156,12 @@ impl Input {
         chooser.finish()
     }
 
-    /// First and last stamp; reads everything once.
+    /// First and last stamp. A journal knows them; a capture file is read once for them.
     fn span(&self) -> Result<Span, TapeError> {
+        if let Kind::Tape(tape) = &self.kind {
+            let (first_ns, last_ns) = index::span(tape)?.unwrap_or_default();
+            return Ok(Span { first_ns, last_ns });
+        }
         if self.is_stream() {
             return Err(TapeError::Refused(
                 "standard input can be read only once, so its first and last time are not known: \
@@ -160,7 +170,7 @@ impl Input {
             ));
         }
         let mut span: Option<Span> = None;
-        self.walk(&mut |item| {
+        self.walk(0..u64::MAX, &mut |item| {
             let stamp = item.packet.stamp;
             if stamp.clock != StampClock::NONE {
                 let known = span.get_or_insert(Span { first_ns: stamp.ns, last_ns: stamp.ns });
@@ -172,69 +182,70 @@ impl Input {
         Ok(span.unwrap_or(Span { first_ns: 0, last_ns: 0 }))
     }
 
-    fn walk(&self, each: &mut Each<'_>) -> Result<(), TapeError> {
-        let mut passing = |item: &Item<'_>| {
-            self.progress.pass(&item.packet);
-            each(item)
-        };
+    /// Hands over what can lie in the range, and perhaps more of a capture file.
+    fn walk(&self, stamps_ns: Range<u64>, each: &mut Each<'_>) -> Result<(), TapeError> {
         match &self.kind {
-            Kind::Tape(tape) => walk_tape(tape, &mut passing),
-            Kind::File(path) => walk_file(path, &mut passing),
+            Kind::Tape(tape) => walk_tape(tape, stamps_ns, &self.progress, each),
+            Kind::File(path) => walk_file(path, &mut |item| {
+                self.progress.pass(&item.packet);
+                each(item)
+            }),
         }
     }
 }
 
-/// Interfaces met so far, by queue and index in the segment.
+/// Numbers for the interfaces of a tape, in the order in which their packets are met.
 #[derive(Debug, Default)]
-pub(super) struct Interfaces {
-    known: BTreeMap<(u16, u32), u32>,
-    defs: Vec<InterfaceDef>,
+struct Interfaces {
+    /// By queue, segment, and index in that.
+    known: BTreeMap<(u16, u32, u32), u32>,
+    /// By number: queue, index, definition.
+    numbered: Vec<(u16, u32, InterfaceDef)>,
 }
 
 impl Interfaces {
-    /// Takes note of an interface: a definition that is repeated in each segment keeps its number.
-    pub(super) fn meet(&mut self, queue: u16, index: u32, def: &InterfaceDef) {
-        if let Some(id) = self.known.get(&(queue, index))
-            && self.get(*id) == Some(def)
-        {
-            return;
+    /// The number of a packet's interface: a definition that is repeated in each segment keeps it.
+    fn number(&mut self, packet: &TapePacket<'_>, def: &InterfaceDef) -> u32 {
+        let (queue, index) = (packet.queue, packet.interface);
+        if let Some(number) = self.known.get(&(queue, packet.segment, index)) {
+            return *number;
         }
-        let id = u32::try_from(self.defs.len()).unwrap_or(u32::MAX);
-        self.defs.push(def.clone());
-        self.known.insert((queue, index), id);
-    }
-    fn get(&self, id: u32) -> Option<&InterfaceDef> {
-        self.defs.get(usize::try_from(id).ok()?)
-    }
-    /// The definition and number of a packet's interface.
-    pub(super) fn find(&self, queue: u16, index: u32) -> Option<(u32, &InterfaceDef)> {
-        let id = *self.known.get(&(queue, index))?;
-        Some((id, self.get(id)?))
+        let place = self.numbered.iter().position(|(q, i, d)| (*q, *i) == (queue, index) && d == def);
+        let place = place.unwrap_or_else(|| {
+            self.numbered.push((queue, index, def.clone()));
+            self.numbered.len() - 1
+        });
+        let number = u32::try_from(place).unwrap_or(u32::MAX);
+        self.known.insert((queue, packet.segment, index), number);
+        number
     }
 }
 
-fn walk_tape(tape: &Tape, each: &mut Each<'_>) -> Result<(), TapeError> {
+fn walk_tape(
+    tape: &Tape,
+    stamps_ns: Range<u64>,
+    progress: &Progress,
+    each: &mut Each<'_>,
+) -> Result<(), TapeError> {
     let nameless = InterfaceDef::named("", LinkType::ETHERNET);
     let mut interfaces = Interfaces::default();
-    let mut merged = tape.merged(ReadOptions::default());
-    while let Some(record) = merged.next_record()? {
-        match record {
-            Record::Interface { index, def, at } => interfaces.meet(at.queue, index, &def),
-            Record::Packet(packet) => {
-                let (interface_id, interface) =
-                    interfaces.find(packet.queue, packet.interface).unwrap_or((u32::MAX, &nameless));
-                let item = Item {
-                    packet: packet.as_packet(),
-                    judgement: packet.judgement,
-                    interface,
-                    interface_id,
-                    place: Some(OnTape { seq: packet.seq, place: packet.place() }),
-                };
-                if each(&item)?.is_break() {
-                    return Ok(());
-                }
-            }
-            Record::Note { .. } | Record::Statistics { .. } | Record::End { .. } => {}
+    let mut reader = RangeReader::open(tape, TimeRange::new(stamps_ns), ReadOptions::default())?;
+    let mut passed = 0;
+    while reader.step()? {
+        let touched = reader.touched().bytes;
+        progress.add(touched - passed);
+        passed = touched;
+        let Some(Record::Packet(packet)) = reader.record() else { continue };
+        let interface = reader.merged().interface_of(&packet).unwrap_or(&nameless);
+        let item = Item {
+            packet: packet.as_packet(),
+            judgement: packet.judgement,
+            interface,
+            interface_id: interfaces.number(&packet, interface),
+            place: Some(OnTape { seq: packet.seq, place: packet.place() }),
+        };
+        if each(&item)?.is_break() {
+            return Ok(());
         }
     }
     Ok(())

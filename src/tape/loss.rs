@@ -4,8 +4,10 @@
 //! the engine's losses in the place of the stream where packets are missing. Both are summed, so that they can be compared.
 
 use super::outcome::{Outcome, TapeError};
-use super::when::Rfc3339;
+use super::range;
+use super::when::{Rfc3339, When};
 use super::words;
+use crate::journal::index::{RangeReader, TimeRange};
 use crate::journal::reader::{Place, ReadOptions, Record, Tape};
 use crate::journal::{Event, EventKind, Note};
 use crate::packet::{Loss, LossPlace};
@@ -13,6 +15,7 @@ use crate::time::NS_PER_SEC;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Events this close to a loss are named beside it.
@@ -25,6 +28,10 @@ const MAX_REMEMBERED_EVENTS: usize = 64;
 pub struct LossOptions {
     /// A journal's directory, or a segment.
     pub path: PathBuf,
+    /// Only losses that reach beyond this time.
+    pub begin: Option<When>,
+    /// Only losses that begin before this time.
+    pub end: Option<When>,
     /// One JSON object a loss, and one for the sums.
     pub json: bool,
 }
@@ -37,42 +44,61 @@ struct Sums {
     in_packets: u64,
 }
 
-/// Lists the losses, in the order of the tape. [`Outcome::Good`] with or without any.
+/// Lists the losses in the order of time, as far as each queue's own order allows. [`Outcome::Good`] with or without any.
 ///
 /// # Errors
 /// [`TapeError`] if the tape cannot be read, or `out` fails.
 pub fn run(options: &LossOptions, out: &mut dyn Write) -> Result<Outcome, TapeError> {
     let tape = Tape::open(&options.path)?;
+    let stamps_ns = range::on_tape(&tape, options.begin, options.end)?;
     let mut sums = Sums::default();
-    for queue in tape.queues() {
-        let mut reader = tape.queue(queue, ReadOptions::default());
-        let mut events: VecDeque<Event> = VecDeque::new();
-        while let Some(record) = reader.next_record()? {
-            let written = match record {
-                Record::Packet(packet) => {
-                    sums.in_packets += packet.lost_before;
-                    Ok(())
-                }
-                Record::Note { note: Note::Event(event), .. } if explains(event.kind) => {
-                    if events.len() == MAX_REMEMBERED_EVENTS {
-                        events.pop_front();
-                    }
-                    events.push_back(event);
-                    Ok(())
-                }
-                Record::Note { note: Note::Loss(loss), at } => {
-                    sums.intervals += 1;
-                    *sums.by_place.entry(loss.place.0).or_default() += loss.packets;
-                    one(out, options.json, &loss, at, &events)
-                }
-                _ => Ok(()),
-            };
-            written.map_err(TapeError::io("writing the answer"))?;
+    let mut events = Remembered::default();
+    // A loss is noted when its interval has ended, which may be any time later: so the reading has a begin, but no end.
+    let from_ns = stamps_ns.start.saturating_sub(2 * BESIDE_NS);
+    let mut reader = RangeReader::open(&tape, TimeRange::new(from_ns..u64::MAX), ReadOptions::default())?;
+    while let Some(record) = reader.next_record()? {
+        match record {
+            Record::Packet(packet) if stamps_ns.contains(&packet.stamp.ns) => {
+                sums.in_packets += packet.lost_before;
+            }
+            Record::Note { note: Note::Event(event), at } => events.take(at.queue, event),
+            Record::Note { note: Note::Loss(loss), at } if touches(&loss, &stamps_ns) => {
+                sums.intervals += 1;
+                *sums.by_place.entry(loss.place.0).or_default() += loss.packets;
+                let written = one(out, options.json, &loss, at, events.of(at.queue));
+                written.map_err(TapeError::io("writing the answer"))?;
+            }
+            _ => {}
         }
     }
     let written = if options.json { writeln!(out, "{}", sums_json(&sums)) } else { print_sums(out, &sums) };
     written.and_then(|()| out.flush()).map_err(TapeError::io("writing the answer"))?;
     Ok(Outcome::Good)
+}
+
+/// True if some of the loss can lie in the range.
+const fn touches(loss: &Loss, stamps_ns: &Range<u64>) -> bool {
+    loss.to_ns >= stamps_ns.start && loss.from_ns < stamps_ns.end
+}
+
+/// The last events of each queue that can explain a loss.
+#[derive(Debug, Default)]
+struct Remembered(BTreeMap<u16, VecDeque<Event>>);
+
+impl Remembered {
+    fn take(&mut self, queue: u16, event: Event) {
+        if !explains(event.kind) {
+            return;
+        }
+        let own = self.0.entry(queue).or_default();
+        if own.len() == MAX_REMEMBERED_EVENTS {
+            own.pop_front();
+        }
+        own.push_back(event);
+    }
+    fn of(&self, queue: u16) -> impl Iterator<Item = &Event> {
+        self.0.get(&queue).into_iter().flatten()
+    }
 }
 
 /// Events that can be the cause of a loss.
@@ -92,13 +118,18 @@ const fn cause(place: LossPlace) -> &'static str {
     }
 }
 
-fn one(out: &mut dyn Write, json: bool, loss: &Loss, at: Place, events: &VecDeque<Event>) -> io::Result<()> {
+fn one<'e>(
+    out: &mut dyn Write,
+    json: bool,
+    loss: &Loss,
+    at: Place,
+    events: impl Iterator<Item = &'e Event>,
+) -> io::Result<()> {
     let near = |e: &&Event| {
         e.at_ns.saturating_add(BESIDE_NS) >= loss.from_ns && e.at_ns <= loss.to_ns.saturating_add(BESIDE_NS)
     };
     if json {
         let beside: Vec<Value> = events
-            .iter()
             .filter(near)
             .map(|e| json!({ "at_ns": e.at_ns, "kind": e.kind.name(), "value": e.value, "text": e.text }))
             .collect();
@@ -124,7 +155,7 @@ fn one(out: &mut dyn Write, json: bool, loss: &Loss, at: Place, events: &VecDequ
         loss.place.name(),
         cause(loss.place)
     )?;
-    for event in events.iter().filter(near) {
+    for event in events.filter(near) {
         writeln!(out, "    beside it: {} {}: {}", Rfc3339(event.at_ns), event.kind.name(), event.text)?;
     }
     Ok(())

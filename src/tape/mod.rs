@@ -18,6 +18,7 @@ pub mod loss;
 pub mod outcome;
 pub mod pcapng_out;
 pub mod print;
+pub mod range;
 pub mod read;
 pub mod select;
 pub mod verify;

@@ -51,11 +51,8 @@ pub enum FilterSpec {
 
 impl Selection {
     /// True if its times are relative to those of the input.
-    pub const fn needs_span(&self) -> bool {
-        const fn is_relative(when: Option<When>) -> bool {
-            matches!(when, Some(When::After(_) | When::BeforeEnd(_)))
-        }
-        is_relative(self.begin) || is_relative(self.end)
+    pub fn needs_span(&self) -> bool {
+        self.begin.is_some_and(When::is_relative) || self.end.is_some_and(When::is_relative)
     }
 }
 
@@ -88,6 +85,11 @@ impl<'s> Chooser<'s> {
             FilterSpec::None | FilterSpec::Program(_) => None,
         };
         Ok(Self { selection, stamps_ns, compiled: Vec::new(), libpcap })
+    }
+
+    /// The stamps that are wanted.
+    pub const fn stamps_ns(&self) -> &Range<u64> {
+        &self.stamps_ns
     }
 
     /// True if the packet is wanted.

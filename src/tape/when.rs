@@ -50,6 +50,11 @@ pub enum WhenError {
 }
 
 impl When {
+    /// True if it cannot be resolved without knowing where the tape begins and ends.
+    pub const fn is_relative(self) -> bool {
+        matches!(self, Self::After(_) | Self::BeforeEnd(_))
+    }
+
     /// The moment, given where the tape ends and what [`When::After`] counts from; saturating.
     pub const fn resolve(self, origin_ns: u64, tape_last_ns: u64) -> u64 {
         match self {

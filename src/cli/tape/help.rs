@@ -30,6 +30,8 @@ TIMES
   @1764408906.000000001           seconds since the Unix epoch
   -5m                             so long before the last stamp on the tape
   90s                             so long after the first stamp on the tape (as --end: after --begin)
+  Of a journal only the part is read that can hold the stretch of time. A packet whose stamp steps back by more than a
+  second is found only if it stands in that part.
   Every time that tape prints is UTC.",
     "\
 STREAMS
@@ -91,10 +93,12 @@ pub(super) const LOSS: &str = help!(
     "\
 Lists every loss on the tape: the interval in which it happened, how many packets, and the place: nic (the network
 interface), ring (the kernel found the ring full), spsc (hand-over), shed (given up under load), disk (the journal could
-not take it). A journal without losses lists nothing.",
+not take it). A journal without losses lists nothing. With --begin and --end a loss is listed whole if any part of its
+interval lies between them.",
     "\
 EXAMPLES
   tape loss j
+  tape loss j --begin -5m
   tape loss j --json | jq -s 'map(.packets) | add'",
 );
 

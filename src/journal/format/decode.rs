@@ -11,12 +11,8 @@ use super::{
 use crate::clock::ClockReading;
 use crate::journal::{Event, EventKind};
 use crate::packet::{EpbFlags, Findings, InterfaceDef, Judgement, LinkType, Loss, LossPlace, Marks, Verdict};
-use crate::pcapng::write::{
-    BYTE_ORDER_MAGIC, ENHANCED_PACKET, EPB_DROPCOUNT, EPB_FLAGS, IF_DESCRIPTION, IF_FILTER, IF_HARDWARE,
-    IF_MAC, IF_NAME, IF_OS, IF_SPEED, INTERFACE_DESCRIPTION, INTERFACE_STATISTICS, ISB_END, ISB_FILTERACCEPT,
-    ISB_IFDROP, ISB_IFRECV, ISB_OSDROP, ISB_START, ISB_USRDELIV, InterfaceStats, OPT_END, SECTION_HEADER,
-    SHB_HARDWARE, SHB_OS, SHB_USERAPPL, padded,
-};
+use crate::pcapng::write::{InterfaceStats, padded};
+use crate::pcapng::{BYTE_ORDER_MAGIC, block, option};
 use crate::time::{Stamp, StampClock};
 
 /// Why bytes are not a block.
@@ -163,11 +159,11 @@ pub fn checked(bytes: &[u8], segment_id: u32) -> Result<(u32, &[u8]), Damage> {
 pub const fn is_journal_type(block_type: u32) -> bool {
     matches!(
         block_type,
-        SECTION_HEADER
+        block::SECTION_HEADER
             | SEGMENT_HEADER
-            | INTERFACE_DESCRIPTION
-            | INTERFACE_STATISTICS
-            | ENHANCED_PACKET
+            | block::INTERFACE_DESCRIPTION
+            | block::INTERFACE_STATISTICS
+            | block::ENHANCED_PACKET
             | ANCHOR
             | PAD
             | LOSS
@@ -193,7 +189,7 @@ pub fn block(bytes: &[u8], segment_id: u32) -> Result<(Block<'_>, usize), Damage
 /// [`Damage::Field`] if a field contradicts the block's length.
 pub fn parse(block_type: u32, block: &[u8]) -> Result<Block<'_>, Damage> {
     let (parsed, what) = match block_type {
-        ENHANCED_PACKET => (packet(block).map(Block::Packet), "a packet block with a wrong layout"),
+        block::ENHANCED_PACKET => (packet(block).map(Block::Packet), "a packet block with a wrong layout"),
         ANCHOR => (anchor(block).map(Block::Anchor), "an anchor of a wrong length"),
         PAD => (Some(Block::Pad), ""),
         LOSS => (loss(block).map(Block::Loss), "a loss block of a wrong length"),
@@ -203,13 +199,13 @@ pub fn parse(block_type: u32, block: &[u8]) -> Result<Block<'_>, Damage> {
         SEGMENT_HEADER => {
             (segment_header(block).map(Block::SegmentHeader), "a segment header of a wrong length")
         }
-        SECTION_HEADER => {
+        block::SECTION_HEADER => {
             (section(block).map(Block::Section), "a section header that is not little-endian pcapng 1.0")
         }
-        INTERFACE_DESCRIPTION => {
+        block::INTERFACE_DESCRIPTION => {
             (interface(block).map(Block::Interface), "an interface block with a wrong layout")
         }
-        INTERFACE_STATISTICS => {
+        block::INTERFACE_STATISTICS => {
             (statistics(block).map(Block::Statistics), "a statistics block with a wrong layout")
         }
         other => return Err(Damage::Type(other)),
@@ -231,11 +227,11 @@ pub fn packet(block: &[u8]) -> Option<PacketBlock<'_>> {
     };
     debug_assert!(plain >= PACKET_FIXED_BYTES);
     let mut at = 28 + padded(captured);
-    let flags = EpbFlags(option_head(block, at, EPB_FLAGS, 4).and_then(|v| u32_at(block, v))?);
+    let flags = EpbFlags(option_head(block, at, option::EPB_FLAGS, 4).and_then(|v| u32_at(block, v))?);
     at += 8;
     let mut lost_before = 0;
     if has_loss {
-        lost_before = option_head(block, at, EPB_DROPCOUNT, 8).and_then(|v| u64_at(block, v))?;
+        lost_before = option_head(block, at, option::EPB_DROPCOUNT, 8).and_then(|v| u64_at(block, v))?;
         at += DROPCOUNT_BYTES;
     }
     let v = option_head(block, at, LOCAL_OPTION, PACKET_OPTION_BYTES)?;
@@ -340,7 +336,7 @@ fn options(block: &[u8], at: usize) -> impl Iterator<Item = (u16, &[u8])> {
         let (code, len) = (u16_at(rest, 0)?, usize::from(u16_at(rest, 2)?));
         let value = rest.get(4..4 + len)?;
         rest = rest.get(4 + padded(len)..).unwrap_or_default();
-        (code != OPT_END).then_some((code, value))
+        (code != option::END).then_some((code, value))
     })
 }
 
@@ -353,9 +349,9 @@ fn section(b: &[u8]) -> Option<Section> {
     let mut section = Section::default();
     for (code, value) in options(b, 24) {
         match code {
-            SHB_HARDWARE => section.hardware = text(value),
-            SHB_OS => section.os = text(value),
-            SHB_USERAPPL => section.application = text(value),
+            option::SHB_HARDWARE => section.hardware = text(value),
+            option::SHB_OS => section.os = text(value),
+            option::SHB_USERAPPL => section.application = text(value),
             _ => {}
         }
     }
@@ -367,12 +363,12 @@ fn interface(b: &[u8]) -> Option<InterfaceDef> {
     def.snaplen = u32_at(b, 12)?;
     for (code, value) in options(b, 16) {
         match code {
-            IF_NAME => def.name = text(value),
-            IF_DESCRIPTION => def.description = text(value),
-            IF_HARDWARE => def.hardware = text(value),
-            IF_FILTER => def.filter = text(value.get(1..).unwrap_or_default()),
-            IF_MAC => def.mac = value.try_into().ok(),
-            IF_SPEED => def.speed_bps = u64_at(value, 0).unwrap_or(0),
+            option::IF_NAME => def.name = text(value),
+            option::IF_DESCRIPTION => def.description = text(value),
+            option::IF_HARDWARE => def.hardware = text(value),
+            option::IF_FILTER => def.filter = text(value.get(1..).unwrap_or_default()),
+            option::IF_MAC => def.mac = value.try_into().ok(),
+            option::IF_SPEED => def.speed_bps = u64_at(value, 0).unwrap_or(0),
             _ => {}
         }
     }
@@ -381,20 +377,23 @@ fn interface(b: &[u8]) -> Option<InterfaceDef> {
 
 /// The operating system that an interface block names (`if_os`).
 pub fn interface_os(block: &[u8]) -> String {
-    options(block, 16).find(|(code, _)| *code == IF_OS).map(|(_, value)| text(value)).unwrap_or_default()
+    options(block, 16)
+        .find(|(code, _)| *code == option::IF_OS)
+        .map(|(_, value)| text(value))
+        .unwrap_or_default()
 }
 
 fn statistics(b: &[u8]) -> Option<Statistics> {
     let mut s = InterfaceStats::default();
     for (code, value) in options(b, 20) {
         match code {
-            ISB_START => s.start_ns = stamp_at(value, 0),
-            ISB_END => s.end_ns = stamp_at(value, 0),
-            ISB_IFRECV => s.received = u64_at(value, 0),
-            ISB_IFDROP => s.dropped = u64_at(value, 0),
-            ISB_FILTERACCEPT => s.filter_accepted = u64_at(value, 0),
-            ISB_OSDROP => s.os_dropped = u64_at(value, 0),
-            ISB_USRDELIV => s.delivered = u64_at(value, 0),
+            option::ISB_STARTTIME => s.start_ns = stamp_at(value, 0),
+            option::ISB_ENDTIME => s.end_ns = stamp_at(value, 0),
+            option::ISB_IFRECV => s.received = u64_at(value, 0),
+            option::ISB_IFDROP => s.dropped = u64_at(value, 0),
+            option::ISB_FILTERACCEPT => s.filter_accepted = u64_at(value, 0),
+            option::ISB_OSDROP => s.os_dropped = u64_at(value, 0),
+            option::ISB_USRDELIV => s.delivered = u64_at(value, 0),
             _ => {}
         }
     }

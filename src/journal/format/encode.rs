@@ -13,7 +13,8 @@ use super::{
 use crate::clock::ClockReading;
 use crate::journal::Event;
 use crate::packet::{InterfaceDef, Loss};
-use crate::pcapng::write::{self, ENHANCED_PACKET, EPB_DROPCOUNT, EPB_FLAGS, InterfaceStats, stamp_bytes};
+use crate::pcapng::write::{self, InterfaceStats, stamp_bytes};
+use crate::pcapng::{block, option};
 use crate::time::delta_ns;
 
 /// Puts values one after the other into a slice; what no longer fits is left out.
@@ -73,9 +74,9 @@ pub fn packet(out: &mut [u8], segment_id: u32, p: &PacketBlock<'_>) -> u32 {
         let mut put = Put { rest };
         put.u32(len).u32(p.interface).bytes(&stamp_bytes(p.stamp.ns)).u32(captured).u32(p.wire_len);
         put.bytes(p.bytes).bytes(&[0; 3][..p.bytes.len().wrapping_neg() & 3]);
-        put.u16(EPB_FLAGS).u16(4).u32(p.flags.0);
+        put.u16(option::EPB_FLAGS).u16(4).u32(p.flags.0);
         if p.lost_before != 0 {
-            put.u16(EPB_DROPCOUNT).u16(8).u64(p.lost_before);
+            put.u16(option::EPB_DROPCOUNT).u16(8).u64(p.lost_before);
         }
         put.u16(LOCAL_OPTION).u16(PACKET_OPTION_BYTES);
         put.u64(p.seq).bytes(&arrival.to_le_bytes());
@@ -83,8 +84,8 @@ pub fn packet(out: &mut [u8], segment_id: u32, p: &PacketBlock<'_>) -> u32 {
         put.bytes(&[p.stamp.clock.0, p.marks.0]).u16(p.gso_size).u32(0);
         put.u32(0).u32(len);
     }
-    stamp_crc(out, ENHANCED_PACKET, segment_id, STANDARD_CRC_FROM_END);
-    ENHANCED_PACKET
+    stamp_crc(out, block::ENHANCED_PACKET, segment_id, STANDARD_CRC_FROM_END);
+    block::ENHANCED_PACKET
 }
 
 /// An anchor into `out`, [`super::ANCHOR_BYTES`] long, all but the first word, which is answered.
@@ -159,22 +160,22 @@ const CRC_OPTION: write::ExtraOption<'static> = (LOCAL_OPTION, &[0; 4]);
 /// A section header, whole, at the end of `out`.
 pub fn section(out: &mut Vec<u8>, hardware: &str, os: &str, application: &str) {
     let block = write::section_header(out, hardware, os, application, &[CRC_OPTION]);
-    stamp_crc(block, write::SECTION_HEADER, 0, STANDARD_CRC_FROM_END);
+    stamp_crc(block, block::SECTION_HEADER, 0, STANDARD_CRC_FROM_END);
 }
 
 /// An interface description, whole, at the end of `out`.
 pub fn interface(out: &mut Vec<u8>, segment_id: u32, def: &InterfaceDef, os: &str) {
     let block = write::interface_description(out, def, os, &[CRC_OPTION]);
-    stamp_crc(block, write::INTERFACE_DESCRIPTION, segment_id, STANDARD_CRC_FROM_END);
+    stamp_crc(block, block::INTERFACE_DESCRIPTION, segment_id, STANDARD_CRC_FROM_END);
 }
 
 /// The CRC of an interface description again, for another segment.
 pub fn reseed_interface(block: &mut [u8], segment_id: u32) {
-    stamp_crc(block, write::INTERFACE_DESCRIPTION, segment_id, STANDARD_CRC_FROM_END);
+    stamp_crc(block, block::INTERFACE_DESCRIPTION, segment_id, STANDARD_CRC_FROM_END);
 }
 
 /// Interface statistics, whole, at the end of `out`.
 pub fn statistics(out: &mut Vec<u8>, segment_id: u32, interface: u32, at_ns: u64, stats: &InterfaceStats) {
     let block = write::interface_statistics(out, interface, at_ns, stats, &[CRC_OPTION]);
-    stamp_crc(block, write::INTERFACE_STATISTICS, segment_id, STANDARD_CRC_FROM_END);
+    stamp_crc(block, block::INTERFACE_STATISTICS, segment_id, STANDARD_CRC_FROM_END);
 }
