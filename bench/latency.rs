@@ -122,8 +122,14 @@ fn table<'r>(title: &str, rounds: &'r [Round], step: impl Fn(&'r Round) -> Optio
 }
 
 fn counts(rounds: &[Round]) {
-    println!("{:<24} {:>9} {:>9} {:>6} {:>9} {:>7} {:>20}", "", "sent", "captured", "lost", "negative", "stamps", "load average");
+    println!(
+        "{:<24} {:>9} {:>9} {:>6} {:>9} {:>7} {:>20}",
+        "", "sent", "captured", "lost", "negative", "stamps", "load average"
+    );
     for variant in VARIANTS {
+        if of(rounds, variant).next().is_none() {
+            continue;
+        }
         let sum = |value: fn(&Round) -> u64| of(rounds, variant).map(value).sum::<u64>();
         let clocks: Vec<_> = of(rounds, variant).map(|r| r.clock.as_str()).collect();
         let clock = clocks.first().copied().unwrap_or("?");
@@ -145,14 +151,25 @@ fn counts(rounds: &[Round]) {
 fn verdicts(rounds: &[Round]) {
     println!("p50, stamp → capture, compared within each round: median (least … most)");
     let line = |words: &str, ratios: &[f64], asked: &str| {
+        if ratios.is_empty() {
+            return;
+        }
         let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
         let most = ratios.iter().copied().fold(0.0, f64::max);
         println!("{words:<40} {:>9.2} ({least:.2} … {most:.2}){asked}", median(ratios));
     };
-    line("wiretape V2 spin, fused / bare loop", &ratios(rounds, Variant::V2Fused, Variant::Bare), "   asked: at most 1.5");
+    line(
+        "wiretape V2 spin, fused / bare loop",
+        &ratios(rounds, Variant::V2Fused, Variant::Bare),
+        "   asked: at most 1.5",
+    );
     line("wiretape V2 spin, split / bare loop", &ratios(rounds, Variant::V2Split, Variant::Bare), "");
     line("wiretape V2 poll / bare loop", &ratios(rounds, Variant::V2Poll, Variant::Bare), "");
-    line("wiretape V3 1 ms / V2 spin, fused", &ratios(rounds, RETIRE, Variant::V2Fused), "   asked: at least 50");
+    line(
+        "wiretape V3 1 ms / V2 spin, fused",
+        &ratios(rounds, RETIRE, Variant::V2Fused),
+        "   asked: at least 50",
+    );
 }
 
 fn json(rounds: &[Round], options: &Options) -> serde_json::Value {
@@ -192,7 +209,7 @@ fn measure(options: &Options, dir: &Path) -> Result<Vec<Round>, String> {
     let _lab = Lab::enter().map_err(|error| error.to_string())?;
     let mut rounds = Vec::new();
     for number in 1..=options.rounds {
-        for variant in VARIANTS {
+        for variant in VARIANTS.into_iter().filter(|variant| load.suits(*variant)) {
             eprintln!("round {number} of {}: {}", options.rounds, variant.name());
             rounds.push(round(variant, load, dir));
         }

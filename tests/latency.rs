@@ -6,11 +6,13 @@
 //! a neighbour's build cannot take the CPU from one of them; the rounds are short enough that the kernel's limit for
 //! real-time threads (0.95 s of each second) does not cut in. Needs root and two CPUs.
 //!
-//! `bench/latency.rs` measures the same at length.
+//! A build without optimisation adds about 0.1 µs of function calls to each packet's capture, which is the program's
+//! only there: in such a build the distance to the bare loop is printed, and the distance to V3 is asserted.
+//! `cargo test --release --test latency` asserts both; `bench/latency.rs` measures the same at length.
 
-mod common;
 #[path = "../bench/latency/bare.rs"]
 mod bare;
+mod common;
 #[path = "../bench/latency/rounds.rs"]
 mod rounds;
 
@@ -53,7 +55,7 @@ fn complaint(measured: &[Round]) -> Option<String> {
         );
     }
     eprintln!("V2 / bare loop {to_limit:.2?}, V3 / V2 {to_v3:.0?}");
-    if median(&to_limit) > 1.5 {
+    if !cfg!(debug_assertions) && median(&to_limit) > 1.5 {
         return Some(format!("p50 of V2 over the bare loop's: {to_limit:.2?}, median above 1.5"));
     }
     if median(&to_v3) < 50.0 {
@@ -63,7 +65,7 @@ fn complaint(measured: &[Round]) -> Option<String> {
 }
 
 #[test]
-fn v2_stays_within_half_again_of_a_bare_spin_loop_and_fifty_times_below_v3() {
+fn v2_is_fifty_times_below_v3_and_if_optimised_within_half_again_of_a_bare_loop() {
     let Some(places) = places() else {
         skip("needs two CPUs: one spins, the other sends");
         return;

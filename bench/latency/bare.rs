@@ -117,11 +117,7 @@ impl BareRing {
         address.sll_ifindex = index.cast_signed();
         // SAFETY: `address` is readable for the length that is passed.
         check(unsafe {
-            libc::bind(
-                ring.socket.as_raw_fd(),
-                (&raw const address).cast(),
-                length::<libc::sockaddr_ll>(),
-            )
+            libc::bind(ring.socket.as_raw_fd(), (&raw const address).cast(), length::<libc::sockaddr_ll>())
         })?;
         Ok(ring)
     }
@@ -155,7 +151,8 @@ impl BareRing {
             let now_ns = realtime_ns();
             // SAFETY: the kernel has published the frame and leaves it alone; seconds and nanoseconds of the stamp
             // stand at bytes 16 and 20 of its header.
-            let (sec, nsec) = unsafe { (header.add(16).cast::<u32>().read(), header.add(20).cast::<u32>().read()) };
+            let (sec, nsec) =
+                unsafe { (header.add(16).cast::<u32>().read(), header.add(20).cast::<u32>().read()) };
             recorder.record(now_ns - (i64::from(sec) * 1_000_000_000 + i64::from(nsec)));
             word.store(libc::TP_STATUS_KERNEL, Ordering::Release);
             walked.packets += 1;

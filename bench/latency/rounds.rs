@@ -80,14 +80,27 @@ pub(crate) struct Load {
     pub(crate) per_second: u64,
     pub(crate) seconds: f64,
     pub(crate) places: Places,
-    /// Real-time priority of sender and capture alike; if the host refuses it, neither has it.
+    /// Real-time priority of sender and capture alike; if the host refuses it, neither has it. Not with a split
+    /// layout whose worker shares the sender's CPU: a real-time worker that spins would keep the sender out.
     pub(crate) fifo: Option<u8>,
 }
 
 impl Load {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "small"
+    )]
     fn frames(&self) -> u64 {
         (self.per_second as f64 * self.seconds) as u64
+    }
+}
+
+impl Load {
+    /// True if this variant can run under this load, see [`Load::fifo`].
+    pub(crate) fn suits(&self, variant: Variant) -> bool {
+        variant != Variant::V2Split || self.fifo.is_none() || self.places.worker != self.places.sender
     }
 }
 
@@ -160,7 +173,8 @@ fn geometry() -> Geometry {
     let block_bytes = (12..=22)
         .map(|bits| 1_u32 << bits)
         .find(|block| {
-            ring_bytes.is_multiple_of(*block) && block / granted.unit_bytes * (ring_bytes / block) == granted.units
+            ring_bytes.is_multiple_of(*block)
+                && block / granted.unit_bytes * (ring_bytes / block) == granted.units
         })
         .expect("the granted ring is made of blocks");
     Geometry { block_bytes, blocks: ring_bytes / block_bytes, frame_bytes: granted.unit_bytes }
