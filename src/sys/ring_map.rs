@@ -211,6 +211,18 @@ impl<'r> Taker<'r> {
         Some(Unit { map: self.map, index: unit, status })
     }
 
+    /// Looks up to `looks` times whether [`Taker::try_take`] would take the unit; returns at once when it would.
+    #[inline]
+    pub fn spin(&self, unit: u32, looks: u32) {
+        let word = self.map.word(unit);
+        for _ in 0..looks {
+            if status_word::is_ready(word.load_acquire()) {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
     /// The status word of a unit, whoever has it.
     #[inline]
     pub fn peek(&self, unit: u32) -> u32 {

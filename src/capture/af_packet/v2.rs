@@ -112,7 +112,7 @@ impl<'r> Source for SourceV2<'r> {
     }
 
     fn wait(&mut self, max: Duration) -> Result<(), SourceError> {
-        self.common.wait(max)
+        self.common.wait(&self.taker, max)
     }
 
     fn tick(&mut self) -> Option<Loss> {

@@ -95,7 +95,7 @@ impl<'r> Source for SourceV3<'r> {
     }
 
     fn wait(&mut self, max: Duration) -> Result<(), SourceError> {
-        self.common.wait(max)
+        self.common.wait(&self.taker, max)
     }
 
     fn tick(&mut self) -> Option<Loss> {
