@@ -104,6 +104,22 @@ fn a_module_names_only_lower_floors() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// `eprintln!` panics when nobody reads standard error any more, and a panic ends a capture: `cli::common::say` does not.
+#[test]
+fn nothing_panics_because_standard_error_is_closed() {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools");
+    let tools = fs::read_dir(tools).unwrap().map(|entry| entry.unwrap().path());
+    let tools = tools.map(|path| (String::from("tools"), path.clone(), fs::read_to_string(path).unwrap()));
+    for (_, path, text) in sources().into_iter().chain(tools) {
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        for (number, line) in code(&text) {
+            assert!(!line.contains("eprint"), "{}:{number}: {line}", path.display());
+        }
+    }
+}
+
 #[test]
 fn every_module_has_its_floor() {
     for (module, path, _) in sources() {
