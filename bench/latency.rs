@@ -80,7 +80,7 @@ fn spread(values: &[u64]) -> Spread {
     Spread { min, median: median(values), max }
 }
 
-fn of<'r>(rounds: &'r [Round], variant: Variant) -> impl Iterator<Item = &'r Round> {
+fn of(rounds: &[Round], variant: Variant) -> impl Iterator<Item = &Round> {
     rounds.iter().filter(move |round| round.variant == variant)
 }
 

@@ -151,8 +151,7 @@ impl BareRing {
             let now_ns = realtime_ns();
             // SAFETY: the kernel has published the frame and leaves it alone; seconds and nanoseconds of the stamp
             // stand at bytes 16 and 20 of its header.
-            let (sec, nsec) =
-                unsafe { (header.add(16).cast::<u32>().read(), header.add(20).cast::<u32>().read()) };
+            let [sec, nsec] = unsafe { header.add(16).cast::<[u32; 2]>().read_unaligned() };
             recorder.record(now_ns - (i64::from(sec) * 1_000_000_000 + i64::from(nsec)));
             word.store(libc::TP_STATUS_KERNEL, Ordering::Release);
             walked.packets += 1;
