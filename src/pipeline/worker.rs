@@ -53,6 +53,13 @@ struct Owed {
     disk: Option<Loss>,
 }
 
+impl Owed {
+    /// Drop counts from files can be any number.
+    const fn add(&mut self, packets: u64) {
+        self.packets = self.packets.saturating_add(packets);
+    }
+}
+
 /// One queue's worker.
 #[derive(Debug)]
 pub struct Worker<C> {
@@ -147,14 +154,14 @@ impl<C: Clock> Worker<C> {
         });
         if walked.unreadable > 0 {
             self.counters.unreadable.add(walked.unreadable);
-            self.owed.packets += walked.unreadable;
+            self.owed.add(walked.unreadable);
         }
     }
 
     /// Puts a loss on tape and remembers it for the next packet's drop count.
     pub fn loss(&mut self, loss: Loss) {
         self.counters.lose(loss.place, loss.packets);
-        self.owed.packets += loss.packets;
+        self.owed.add(loss.packets);
         self.note(&Note::Loss(loss));
     }
 
@@ -230,6 +237,11 @@ impl<C: Clock> Worker<C> {
         if self.writer.is_none() {
             return;
         }
+        if !self.live {
+            // A live lease has told its losses (`lease.loss`), its packets only repeat them. What another program
+            // lost when it wrote a capture file stands beside the packets alone.
+            self.owed.add(packet.lost_before);
+        }
         if self.owed.disk.is_some() && !self.pay_disk_loss() {
             self.lost_at_disk(packet.stamp.ns);
             return;
@@ -268,7 +280,7 @@ impl<C: Clock> Worker<C> {
 
     fn lost_at_disk(&mut self, stamp_ns: u64) {
         self.counters.lose(LossPlace::DISK, 1);
-        self.owed.packets += 1;
+        self.owed.add(1);
         let first = Loss { place: LossPlace::DISK, packets: 0, from_ns: stamp_ns, to_ns: stamp_ns };
         let loss = self.owed.disk.get_or_insert(first);
         loss.packets += 1;

@@ -37,6 +37,13 @@ struct Sums {
     in_packets: u64,
 }
 
+impl Sums {
+    /// A tape may say any number: sums stop at the largest.
+    fn total(&self) -> u64 {
+        self.by_place.values().fold(0, |sum, packets| sum.saturating_add(*packets))
+    }
+}
+
 /// Lists the losses, in the order of the tape. [`Outcome::Good`] with or without any.
 ///
 /// # Errors
@@ -50,7 +57,7 @@ pub fn run(options: &LossOptions, out: &mut dyn Write) -> Result<Outcome, TapeEr
         while let Some(record) = reader.next_record()? {
             let written = match record {
                 Record::Packet(packet) => {
-                    sums.in_packets += packet.lost_before;
+                    sums.in_packets = sums.in_packets.saturating_add(packet.lost_before);
                     Ok(())
                 }
                 Record::Note { note: Note::Event(event), .. } if explains(event.kind) => {
@@ -62,7 +69,8 @@ pub fn run(options: &LossOptions, out: &mut dyn Write) -> Result<Outcome, TapeEr
                 }
                 Record::Note { note: Note::Loss(loss), at } => {
                     sums.intervals += 1;
-                    *sums.by_place.entry(loss.place.0).or_default() += loss.packets;
+                    let sum = sums.by_place.entry(loss.place.0).or_default();
+                    *sum = sum.saturating_add(loss.packets);
                     one(out, options.json, &loss, at, &events)
                 }
                 _ => Ok(()),
@@ -137,7 +145,7 @@ fn print_sums(out: &mut dyn Write, sums: &Sums) -> io::Result<()> {
     for (place, packets) in &sums.by_place {
         writeln!(out, "lost at {}: {}", LossPlace(*place).name(), words::grouped(*packets))?;
     }
-    let total: u64 = sums.by_place.values().sum();
+    let total = sums.total();
     let intervals = words::count(sums.intervals, "interval", "intervals");
     writeln!(
         out,
@@ -151,7 +159,7 @@ fn sums_json(sums: &Sums) -> Value {
     let by_place: serde_json::Map<String, Value> =
         sums.by_place.iter().map(|(p, n)| (LossPlace(*p).name().to_owned(), json!(n))).collect();
     json!({ "sums": {
-        "intervals": sums.intervals, "lost": by_place, "lost_packets": sums.by_place.values().sum::<u64>(),
+        "intervals": sums.intervals, "lost": by_place, "lost_packets": sums.total(),
         "lost_before_packets": sums.in_packets,
     } })
 }
