@@ -8,16 +8,20 @@ mod corpus {
     pub(crate) mod engine;
     pub(crate) mod tshark;
 }
+#[path = "file_source/made.rs"]
+mod made;
 #[path = "file_source/reading.rs"]
 mod reading;
 
 use common::{need_tool, shared_dir};
 use corpus::engine::{Taped, capture, packets};
 use corpus::tshark::{self, Row};
+use made::{Ng, Order};
 use reading::{Outcome, read_path};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use wiretape::journal::reader::Tape;
 use wiretape::journal::verify::{VerifyOptions, verify};
@@ -269,6 +273,30 @@ fn a_journal_captured_again_gives_the_same_packets() {
     };
     let found = over_all(&files, again);
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Bug: what another program had lost (`epb_dropcount`) did not go to tape. Cause: the worker knew only its own losses,
+/// and set each packet's count to these. Fix: those of a file's packets are added.
+#[test]
+fn drop_counts_of_a_capture_file_go_to_tape() {
+    let mut file = Ng::new(Order::Big);
+    file.section();
+    file.interface(1, 0, &[]);
+    for drops in [0, 7, u64::MAX, u64::MAX] {
+        let option = Order::Big.u64(drops);
+        file.enhanced(0, 1_000_000, b"packet", 6, &[(4, &option)]);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (path, journal) = (dir.path().join("drops.pcapng"), dir.path().join("j"));
+    std::fs::write(&path, &file.bytes).unwrap();
+    let output = capture(&path, &journal, &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Vec<u64> = packets(&journal).iter().map(|packet| packet.lost_before).collect();
+    assert_eq!(found, [0, 7, u64::MAX, u64::MAX]);
+    for tool in ["loss", "info"] {
+        let told = Command::new(env!("CARGO_BIN_EXE_tape")).arg(tool).arg(&journal).output().unwrap();
+        assert!(told.status.success(), "{told:?}");
+    }
 }
 
 /// The rows of `EXPECTED.tsv` for one file: key → value of a kind.

@@ -97,10 +97,9 @@ fn a_start_that_is_refused_leaves_no_segment_behind() {
     let done =
         Command::new(WIRETAPE).args(["capture", "-r"]).arg(missing).arg("-w").arg(&out).output().unwrap();
     assert_eq!(done.status.code(), Some(1));
-    let left = std::fs::read_dir(&out)
-        .unwrap()
-        .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "pcapng"));
-    assert_eq!(left.count(), 0);
+    let left = std::fs::read_dir(&out).into_iter().flatten();
+    let segments = left.filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "pcapng"));
+    assert_eq!(segments.count(), 0);
 }
 
 #[test]

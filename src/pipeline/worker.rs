@@ -65,7 +65,7 @@ impl Owed {
         self.intervals[at] = Some(match self.intervals[at] {
             None => loss,
             Some(before) => Loss {
-                packets: before.packets + loss.packets,
+                packets: before.packets.saturating_add(loss.packets),
                 from_ns: before.from_ns.min(loss.from_ns),
                 to_ns: before.to_ns.max(loss.to_ns),
                 ..before
@@ -168,14 +168,14 @@ impl<C: Clock> Worker<C> {
         });
         if walked.unreadable > 0 {
             self.counters.unreadable.add(walked.unreadable);
-            self.owed.packets += walked.unreadable;
+            self.owed.packets = self.owed.packets.saturating_add(walked.unreadable);
         }
     }
 
     /// Puts a loss on tape and remembers it for the next packet's drop count.
     pub fn loss(&mut self, loss: Loss) {
         self.counters.lose(loss.place, loss.packets);
-        self.owed.packets += loss.packets;
+        self.owed.packets = self.owed.packets.saturating_add(loss.packets);
         self.owed.add(loss);
         self.pay_losses();
     }
@@ -317,7 +317,7 @@ impl<C: Clock> Worker<C> {
     fn lost_at_disk(&mut self, stamp_ns: u64) {
         self.judge.skip();
         self.counters.lose(LossPlace::DISK, 1);
-        self.owed.packets += 1;
+        self.owed.packets = self.owed.packets.saturating_add(1);
         self.owed.add(Loss { place: LossPlace::DISK, packets: 1, from_ns: stamp_ns, to_ns: stamp_ns });
     }
 

@@ -205,7 +205,7 @@ impl Scan {
         match record {
             Record::Packet(packet) => {
                 self.packet_bytes += packet.bytes.len() as u64;
-                self.lost_before += packet.lost_before;
+                self.lost_before = self.lost_before.saturating_add(packet.lost_before);
                 *self.clocks.entry(packet.stamp.clock.name()).or_default() += 1;
                 *self.verdicts.entry(packet.judgement.verdict.0).or_default() += 1;
                 if packet.judgement.findings != Findings::NONE {
@@ -215,7 +215,8 @@ impl Scan {
                 }
             }
             Record::Note { note: Note::Loss(loss), .. } => {
-                *self.lost.entry(loss.place.0).or_default() += loss.packets;
+                let sum = self.lost.entry(loss.place.0).or_default();
+                *sum = sum.saturating_add(loss.packets);
             }
             Record::Note { note: Note::Clock(_), .. } => self.clock_readings += 1,
             Record::Note { note: Note::Event(event), .. } => {

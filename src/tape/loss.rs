@@ -44,6 +44,13 @@ struct Sums {
     in_packets: u64,
 }
 
+impl Sums {
+    /// A tape may say any number: sums stop at the largest.
+    fn total(&self) -> u64 {
+        self.by_place.values().fold(0, |sum, packets| sum.saturating_add(*packets))
+    }
+}
+
 /// Lists the losses in the order of time, as far as each queue's own order allows. [`Outcome::Good`] with or without any.
 ///
 /// # Errors
@@ -59,12 +66,13 @@ pub fn run(options: &LossOptions, out: &mut dyn Write) -> Result<Outcome, TapeEr
     while let Some(record) = reader.next_record()? {
         match record {
             Record::Packet(packet) if stamps_ns.contains(&packet.stamp.ns) => {
-                sums.in_packets += packet.lost_before;
+                sums.in_packets = sums.in_packets.saturating_add(packet.lost_before);
             }
             Record::Note { note: Note::Event(event), at } => events.take(at.queue, event),
             Record::Note { note: Note::Loss(loss), at } if touches(&loss, &stamps_ns) => {
                 sums.intervals += 1;
-                *sums.by_place.entry(loss.place.0).or_default() += loss.packets;
+                let sum = sums.by_place.entry(loss.place.0).or_default();
+                *sum = sum.saturating_add(loss.packets);
                 let written = one(out, options.json, &loss, at, events.of(at.queue));
                 written.map_err(TapeError::io("writing the answer"))?;
             }
@@ -168,7 +176,7 @@ fn print_sums(out: &mut dyn Write, sums: &Sums) -> io::Result<()> {
     for (place, packets) in &sums.by_place {
         writeln!(out, "lost at {}: {}", LossPlace(*place).name(), words::grouped(*packets))?;
     }
-    let total: u64 = sums.by_place.values().sum();
+    let total = sums.total();
     let intervals = words::count(sums.intervals, "interval", "intervals");
     writeln!(
         out,
@@ -182,7 +190,7 @@ fn sums_json(sums: &Sums) -> Value {
     let by_place: serde_json::Map<String, Value> =
         sums.by_place.iter().map(|(p, n)| (LossPlace(*p).name().to_owned(), json!(n))).collect();
     json!({ "sums": {
-        "intervals": sums.intervals, "lost": by_place, "lost_packets": sums.by_place.values().sum::<u64>(),
+        "intervals": sums.intervals, "lost": by_place, "lost_packets": sums.total(),
         "lost_before_packets": sums.in_packets,
     } })
 }

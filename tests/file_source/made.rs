@@ -1,5 +1,7 @@
 //! Makes capture files byte by byte, in either byte order, so that a test knows what is in them.
 
+#![allow(dead_code, reason = "each test program uses its own part of this")]
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Order {
     Little,
