@@ -321,6 +321,8 @@ fn ring_options(
         hwstamp: match (args.stamp, args.force_hwtstamp) {
             (Some(StampArg::Host), _) => HwStamp::Off,
             (_, true) => HwStamp::Force,
+            // Nothing was asked for and there is nothing to ask: no warning that the NIC has no stamps.
+            (None, false) if !offers_hardware_stamps(name) => HwStamp::Off,
             (_, false) => HwStamp::Auto,
         },
         hw_to_utc_ns: match args.stamp {
@@ -328,6 +330,10 @@ fn ring_options(
             Some(StampArg::Adapter) | None => af_packet::utc_shift_ns(name),
         },
     }
+}
+
+fn offers_hardware_stamps(name: &str) -> bool {
+    af_packet::stamp_sources(name).is_ok_and(|sources| sources.iter().any(|s| s.hwstamp != HwStamp::Off))
 }
 
 fn read_bpf(path: &std::path::Path) -> Result<Program, Failed> {
