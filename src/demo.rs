@@ -317,7 +317,7 @@ fn say_what_next(out: &mut dyn Write, journal: &Path) -> io::Result<()> {
     let journal = journal.display();
     writeln!(
         out,
-        "\nThe journal stays in {journal}. Next:\n\
+        "\nThe journal stays in {journal}. Next, with both programs from `cargo build --release`:\n\
          \x20 tape info {journal}                          what is on it\n\
          \x20 tape read {journal} -c 5                     a line a packet\n\
          \x20 wireshark {journal}/q00-000000.pcapng        a segment is a pcapng file\n\
