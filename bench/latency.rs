@@ -150,25 +150,25 @@ fn counts(rounds: &[Round]) {
 
 fn verdicts(rounds: &[Round]) {
     println!("p50, stamp → capture, compared within each round: median (least … most)");
-    let line = |words: &str, ratios: &[f64], asked: &str| {
+    let line = |words: &str, ratios: &[f64], goal: &str| {
         if ratios.is_empty() {
             return;
         }
         let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
         let most = ratios.iter().copied().fold(0.0, f64::max);
-        println!("{words:<40} {:>9.2} ({least:.2} … {most:.2}){asked}", median(ratios));
+        println!("{words:<40} {:>9.2} ({least:.2} … {most:.2}){goal}", median(ratios));
     };
     line(
         "wiretape V2 spin, fused / bare loop",
         &ratios(rounds, Variant::V2Fused, Variant::Bare),
-        "   asked: at most 1.5",
+        "   goal: at most 1.5",
     );
     line("wiretape V2 spin, split / bare loop", &ratios(rounds, Variant::V2Split, Variant::Bare), "");
     line("wiretape V2 poll / bare loop", &ratios(rounds, Variant::V2Poll, Variant::Bare), "");
     line(
         "wiretape V3 1 ms / V2 spin, fused",
         &ratios(rounds, RETIRE, Variant::V2Fused),
-        "   asked: at least 50",
+        "   goal: at least 50",
     );
 }
 
