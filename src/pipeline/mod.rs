@@ -31,7 +31,7 @@ use crate::validate::{Judge, JudgeConfig};
 use control::{Control, NicLosses, Status};
 use counters::{CaptureCounters, WorkerCounters, step_histograms};
 use ladder::{Ladder, Shed};
-use placement::{Aside, Layout, Pair, Quiet};
+use placement::{Layout, Pair, Quiet};
 use queue::{Handed, Signals, capture_is_done, capture_loop, fused_loop, worker_loop};
 use report::{JournalPart, QueueView, Report};
 use std::collections::BTreeMap;
@@ -353,9 +353,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
     warnings.append(&mut input.warnings);
     let capacities = std::mem::take(&mut input.capacities);
     let queues = capacities.len();
-    let cpus = placement::cpus();
-    let (fused, pairs) = placement::choose(config.layout, queues, &cpus, &config.cpus);
-    let _aside = Aside::step(&pairs, fused, &cpus);
+    let (fused, pairs) = placement::choose(config.layout, queues, &placement::cpus(), &config.cpus);
     let threads = if fused { queues } else { 2 * queues };
 
     let stop = Arc::new(AtomicBool::new(false));

@@ -95,39 +95,6 @@ pub fn settle(cpu: Option<usize>, fifo: Option<u8>) -> Vec<String> {
     refused
 }
 
-/// Keeps the calling thread and those that it starts (keeper, sync) off the data threads' CPUs while this is held: a
-/// spinning capture thread that has to share its CPU with them is late by milliseconds.
-#[derive(Debug)]
-pub struct Aside {
-    before: Vec<usize>,
-}
-
-impl Aside {
-    /// Steps aside, if every data thread has a CPU and one is left over; else everything stays as it is.
-    pub fn step(pairs: &[Pair], fused: bool, cpus: &[Cpu]) -> Option<Self> {
-        let rest = beside(pairs, fused, cpus);
-        if rest.is_empty() {
-            return None;
-        }
-        sched::set_affinity(&rest).ok()?;
-        Some(Self { before: cpus.iter().map(|cpu| cpu.id).collect() })
-    }
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        // They were allowed before, so they are now.
-        let _ = sched::set_affinity(&self.before);
-    }
-}
-
-/// The CPUs on which no data thread is pinned; none if some data thread may run anywhere.
-fn beside(pairs: &[Pair], fused: bool, cpus: &[Cpu]) -> Vec<usize> {
-    let all_pinned = pairs.iter().all(|pair| pair.capture.is_some() && (fused || pair.worker.is_some()));
-    let taken = |id: usize| pairs.iter().any(|pair| pair.capture == Some(id) || pair.worker == Some(id));
-    if all_pinned { cpus.iter().map(|cpu| cpu.id).filter(|id| !taken(*id)).collect() } else { Vec::new() }
-}
-
 /// Host-wide quiet that lasts while this is held.
 #[derive(Debug, Default)]
 pub struct Quiet {
@@ -176,16 +143,6 @@ mod tests {
         assert_eq!(pairs, [Pair { capture: Some(1), worker: None }]);
         let asked = [Pair { capture: Some(0), worker: Some(1) }];
         assert_eq!(choose(Layout::Auto, 1, &two, &asked), (false, asked.to_vec()));
-    }
-
-    #[test]
-    fn the_keeper_keeps_off_the_data_threads_cpus_if_there_are_others() {
-        let two = [Cpu { id: 0, core: 0 }, Cpu { id: 1, core: 1 }];
-        let pinned = [Pair { capture: Some(1), worker: None }];
-        assert_eq!(beside(&pinned, true, &two), [0]);
-        assert_eq!(beside(&pinned, false, &two), [0usize; 0], "its worker may run anywhere");
-        let both = [Pair { capture: Some(1), worker: Some(0) }];
-        assert_eq!(beside(&both, false, &two), [0usize; 0], "no CPU is left");
     }
 
     #[test]

@@ -14,22 +14,6 @@ pub fn set_fifo(priority: u8) -> io::Result<()> {
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Lets the calling thread, and those that it starts later, run on `cpus` only.
-///
-/// # Errors
-/// `EINVAL` if none of them is there or allowed.
-pub fn set_affinity(cpus: &[usize]) -> io::Result<()> {
-    // SAFETY: all-zero is the empty set.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    for cpu in cpus.iter().filter(|cpu| **cpu < 8 * size_of::<libc::cpu_set_t>()) {
-        // SAFETY: the number is below the set's size.
-        unsafe { libc::CPU_SET(*cpu, &mut set) };
-    }
-    // SAFETY: `set` lives through the call, which reads its size; pid 0 is the calling thread.
-    let rc = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
-    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 /// Locks what is mapped now into memory.
 ///
 /// Only what is mapped now: locking what comes would fault in whole journal segments at once.
