@@ -7,9 +7,9 @@
 use super::Event;
 use super::ahead::Ahead;
 use super::behind::Behind;
+use super::open::Lock;
 use super::shared::{Shared, State, lock};
 use std::fmt;
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Keeper {
     pub(super) ahead: Ahead,
     pub(super) behind: Behind,
     pub(super) shared: Arc<Shared>,
-    pub(super) lock: File,
+    pub(super) lock: Lock,
 }
 
 impl fmt::Debug for Keeper {

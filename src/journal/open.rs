@@ -153,7 +153,7 @@ impl Journal {
     fn assemble(
         options: &JournalOptions,
         clock: Arc<dyn Clock + Send + Sync>,
-        lock: File,
+        lock: Lock,
         manifest: ManifestFile,
         capture_id: [u8; 16],
     ) -> Result<Self, JournalError> {
@@ -264,7 +264,7 @@ fn not_writable(dir: &Path) -> impl FnOnce(io::Error) -> JournalError {
 }
 
 /// Takes the lock, which the kernel takes back when the process ends, however it ends.
-fn take_lock(dir: &Path, clock: &dyn Clock) -> Result<File, JournalError> {
+fn take_lock(dir: &Path, clock: &dyn Clock) -> Result<Lock, JournalError> {
     let path = dir.join(LOCK_FILE_NAME);
     let mut file = OpenOptions::new()
         .read(true)
@@ -285,10 +285,24 @@ fn take_lock(dir: &Path, clock: &dyn Clock) -> Result<File, JournalError> {
         Err(std::fs::TryLockError::Error(error)) => return Err(JournalError::io("locking", path)(error)),
     }
     let text = format!("pid {} since {}\n", std::process::id(), rfc3339(clock.now_ns()));
-    file.set_len(0)
-        .and_then(|()| file.write_all(text.as_bytes()))
+    let lock = Lock(file);
+    lock.0
+        .set_len(0)
+        .and_then(|()| (&lock.0).write_all(text.as_bytes()))
         .map_err(JournalError::io("writing", path))?;
-    Ok(file)
+    Ok(lock)
+}
+
+/// The journal's lock. Given back by name, not by closing: a program that another thread is just starting
+/// (between its fork and its exec) holds a copy of every open file, and with it the lock, a little longer.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing gives it back too, if only later.
+        let _ = self.0.unlock();
+    }
 }
 
 fn rfc3339(ns: u64) -> String {
@@ -354,4 +368,20 @@ fn first_segment_error(options: &JournalOptions, error: io::Error) -> JournalErr
         return JournalError::NoRoom { dir: options.dir.clone(), needed: options.segment_bytes, free };
     }
     JournalError::io("preparing a segment (its room is reserved with fallocate) in", &options.dir)(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_lock_is_free_even_if_a_starting_program_still_holds_a_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = take_lock(dir.path(), &SystemClock).unwrap();
+        // As after fork: the same open file description.
+        let _copy = lock.0.try_clone().unwrap();
+        assert!(matches!(take_lock(dir.path(), &SystemClock), Err(JournalError::InUse { .. })));
+        drop(lock);
+        take_lock(dir.path(), &SystemClock).unwrap();
+    }
 }
