@@ -5,6 +5,7 @@
 //! not check again. Always true of it: names are unique and not empty, ports are not 0, no two feeds share
 //! group, port and source, addresses of one feed are of one family. An error names file, line and column, and the mend.
 
+use crate::feed::{FeedConfig, FeedProtocol, LineConfig};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -21,49 +22,9 @@ pub const MAX_NAME_BYTES: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The feeds, in the order of the file.
-    pub feeds: Vec<Feed>,
+    pub feeds: Vec<FeedConfig>,
     /// BLAKE3 of the file's bytes: stands in the journal's header.
     pub hash: [u8; 32],
-}
-
-/// A market-data stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Feed {
-    /// What reports call it; unique.
-    pub name: String,
-    /// What its datagrams contain.
-    pub protocol: Protocol,
-    /// Where its datagrams go: a multicast group, or this host's address for a unicast feed.
-    pub group: IpAddr,
-    /// UDP port they go to, not 0.
-    pub port: u16,
-    /// Where they must come from; `None` = from anywhere.
-    pub source: Option<IpAddr>,
-    /// The interface on which the group is joined; `None` = each that is captured on.
-    pub interface: Option<String>,
-}
-
-/// What a feed's datagrams contain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// MoldUDP64 carrying Nasdaq TotalView-ITCH 5.0.
-    MoldUdp64Itch50,
-    /// MoldUDP64 carrying anything.
-    MoldUdp64,
-}
-
-impl Protocol {
-    /// Every protocol, by the name it has in the file.
-    pub const ALL: [(&'static str, Self); 2] =
-        [("moldudp64-itch50", Self::MoldUdp64Itch50), ("moldudp64", Self::MoldUdp64)];
-
-    /// Its name in the file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MoldUdp64Itch50 => "moldudp64-itch50",
-            Self::MoldUdp64 => "moldudp64",
-        }
-    }
 }
 
 /// Why a configuration cannot be used.
@@ -188,7 +149,7 @@ impl Config {
     }
 }
 
-fn check_feeds(raw: RawConfig) -> Result<Vec<Feed>, Complaint> {
+fn check_feeds(raw: RawConfig) -> Result<Vec<FeedConfig>, Complaint> {
     if let Some(first_too_many) = raw.feed.get(MAX_FEEDS) {
         let what = format!("more than {MAX_FEEDS} feeds; split them over several captures");
         return Err(Complaint::of(&first_too_many.name, what));
@@ -202,8 +163,8 @@ fn check_feeds(raw: RawConfig) -> Result<Vec<Feed>, Complaint> {
             let what = format!("a feed named \"{}\" stands further up; give each its own name", feed.name);
             return Err(Complaint::of(&entry.name, what));
         }
-        let place = (feed.group, feed.port, feed.source);
-        if let Some(other) = places.insert(place, feed.name.clone()) {
+        let places_of = feed.lines.iter().map(|line| (line.group, line.port, line.source));
+        if let Some(other) = places_of.filter_map(|place| places.insert(place, feed.name.clone())).next() {
             let what = format!("feed \"{other}\" has the same group, port and source; remove one of the two");
             return Err(Complaint::of(&entry.group, what));
         }
@@ -212,20 +173,21 @@ fn check_feeds(raw: RawConfig) -> Result<Vec<Feed>, Complaint> {
     Ok(feeds)
 }
 
-fn check_feed(raw: &RawFeed) -> Result<Feed, Complaint> {
+fn check_feed(raw: &RawFeed) -> Result<FeedConfig, Complaint> {
     let group = address(&raw.group, "group")?;
     if group.is_unspecified() || is_broadcast(group) {
         let what = format!("group {group} is nobody's address; name a multicast group or a host's address");
         return Err(Complaint::of(&raw.group, what));
     }
-    Ok(Feed {
-        name: name(&raw.name)?,
-        protocol: protocol(&raw.protocol)?,
+    let line = LineConfig {
+        name: "A".to_owned(),
         group,
         port: port(&raw.port)?,
         source: raw.source.as_ref().map(|source| source_address(source, group)).transpose()?,
         interface: raw.interface.as_ref().map(interface).transpose()?,
-    })
+    };
+    let feed = FeedConfig::one_line(&name(&raw.name)?, protocol(&raw.protocol)?, group, line.port);
+    Ok(FeedConfig { lines: vec![line], ..feed })
 }
 
 fn name(raw: &Spanned<String>) -> Result<String, Complaint> {
@@ -238,10 +200,10 @@ fn name(raw: &Spanned<String>) -> Result<String, Complaint> {
     Ok(name.clone())
 }
 
-fn protocol(raw: &Spanned<String>) -> Result<Protocol, Complaint> {
-    let found = Protocol::ALL.into_iter().find(|(name, _)| name == raw.get_ref());
+fn protocol(raw: &Spanned<String>) -> Result<FeedProtocol, Complaint> {
+    let found = FeedProtocol::ALL.into_iter().find(|(name, _)| name == raw.get_ref());
     found.map(|(_, protocol)| protocol).ok_or_else(|| {
-        let known: Vec<String> = Protocol::ALL.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let known: Vec<String> = FeedProtocol::ALL.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         Complaint::of(raw, format!("unknown protocol \"{}\"; known: {}", raw.get_ref(), known.join(", ")))
     })
 }
@@ -314,14 +276,10 @@ mod tests {
         let text = "# feeds\n[[feed]]\nname = \"itch-a\"\nprotocol = \"moldudp64-itch50\"\ngroup = \"233.54.12.111\"\n\
                     port = 26477\nsource = \"206.200.127.138\"\ninterface = \"eth0\"\n";
         let config = parse(text).unwrap();
-        let expected = Feed {
-            name: "itch-a".into(),
-            protocol: Protocol::MoldUdp64Itch50,
-            group: "233.54.12.111".parse().unwrap(),
-            port: 26477,
-            source: Some("206.200.127.138".parse().unwrap()),
-            interface: Some("eth0".into()),
-        };
+        let group = "233.54.12.111".parse().unwrap();
+        let mut expected = FeedConfig::one_line("itch-a", FeedProtocol::MoldUdp64Itch50, group, 26477);
+        expected.lines[0].source = Some("206.200.127.138".parse().unwrap());
+        expected.lines[0].interface = Some("eth0".into());
         assert_eq!(config.feeds, [expected]);
         assert_eq!(config.hash, *blake3::hash(text.as_bytes()).as_bytes());
     }

@@ -177,13 +177,7 @@ fn plan(options: &DemoOptions) -> FeedPlan {
 }
 
 fn feed_config(plan: &FeedPlan) -> FeedConfig {
-    FeedConfig {
-        name: "demo".to_owned(),
-        protocol: FeedProtocol::MoldUdp64Itch50,
-        group: plan.group,
-        port: plan.port,
-        source: None,
-    }
+    FeedConfig::one_line("demo", FeedProtocol::MoldUdp64Itch50, plan.group, plan.port)
 }
 
 fn introduce(out: &mut dyn Write, lab: &Lab, feed: &FeedConfig, options: &DemoOptions) -> io::Result<()> {
@@ -195,8 +189,8 @@ fn introduce(out: &mut dyn Write, lab: &Lab, feed: &FeedConfig, options: &DemoOp
          corrupt message;\ncapturing {} for {} into {} …\n",
         Lab::SENDER,
         Lab::RECEIVER,
-        feed.group,
-        feed.port,
+        feed.lines[0].group,
+        feed.lines[0].port,
         options.pps,
         Lab::RECEIVER,
         humantime::format_duration(options.duration),

@@ -1,7 +1,7 @@
 //! Wiretape: low-latency packet capture into crash-safe, standard pcapng journals.
 //!
 //! Data goes up once and comes down nowhere:
-//! `NIC ring → capture → ring → wire/feed/validate → journal → tape tools`.
+//! `NIC ring → capture → ring → wire/feed/validate → journal → events, tape tools`.
 //! `docs/architecture.md` follows one packet through these modules.
 //!
 //! The modules stand on floors; a module names only lower floors, and neighbours
@@ -15,6 +15,7 @@ pub mod clock;
 pub mod metrics;
 pub mod packet;
 // floor 2: pure, bytes in and values out
+pub mod book;
 pub mod feed;
 pub mod filter;
 pub mod pcapng;
@@ -24,13 +25,15 @@ pub mod wire;
 pub mod capture;
 pub mod journal;
 pub mod validate;
-// floor 4: the only joiners
+// floor 4
+pub mod events;
+// floor 5: the only joiners
 pub mod lab;
 pub mod pipeline;
 pub mod replay;
 #[cfg(feature = "tape")]
 pub mod tape;
-// floor 5: raw arguments → checked configuration
+// floor 6: raw arguments → checked configuration
 pub mod cli;
 pub mod config;
 pub mod demo;

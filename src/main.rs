@@ -18,8 +18,9 @@ use wiretape::cli::engine::{
     FilterWords, GenArgs, Input, ModeArg, OnFullArg, StampArg,
 };
 use wiretape::clock::SystemClock;
-use wiretape::config::{Config, Feed};
+use wiretape::config::Config;
 use wiretape::demo::{self, DemoOptions};
+use wiretape::feed::{FeedConfig, LineConfig};
 use wiretape::filter::{GroupPort, Insn, Program, for_groups};
 use wiretape::journal::manifest;
 use wiretape::journal::options::JUDGE_KEY;
@@ -41,7 +42,7 @@ use wiretape::replay::player::{Player, PlayerOptions};
 use wiretape::replay::senders::InterfaceSender;
 use wiretape::sys::libpcap::Libpcap;
 use wiretape::sys::netdev::NetDevice;
-use wiretape::validate::{FeedConfig, FeedProtocol, JudgeConfig};
+use wiretape::validate::JudgeConfig;
 
 const PROGRAM: &str = "wiretape";
 
@@ -189,13 +190,14 @@ fn conclude(args: &CaptureArgs, finished: &Finished, hlog: Option<HlogFile<'_>>)
 
 /// Checked words become a decided capture.
 fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> {
-    let feeds = feed_configs(&feeds_here(checked)?);
+    let feeds = feeds_here(checked)?;
     let judge = JudgeConfig { feeds, recognise: !args.no_recognise, max_streams: MAX_STREAMS };
     let (input, host) = match &checked.input {
         Input::Interface(name) => {
             let filter = kernel_filter(args, checked, name)?;
             let mut groups = args.join.clone();
-            groups.extend(judge.feeds.iter().map(|f| f.group).filter(std::net::IpAddr::is_multicast));
+            let configured = judge.feeds.iter().flat_map(|feed| &feed.lines).map(|line| line.group);
+            groups.extend(configured.filter(std::net::IpAddr::is_multicast));
             let ring = Box::new(ring_options(args, checked, name, filter, groups));
             let host = fingerprint::of_interface(name);
             (wiretape::pipeline::Input::Live { ring, queues: args.queues }, host)
@@ -247,12 +249,14 @@ const MAX_STREAMS: usize = 1024;
 /// What tcpdump keeps of a packet when it is told 0.
 const WHOLE_PACKET: u32 = 262_144;
 
-/// The configured feeds that concern this input: on an interface, those of that interface or of any.
-fn feeds_here(checked: &Checked) -> Result<Vec<Feed>, Failed> {
+/// The configured feeds that concern this input: on an interface, with those of their lines that name it or none.
+fn feeds_here(checked: &Checked) -> Result<Vec<FeedConfig>, Failed> {
     let Some(config) = &checked.config else { return Ok(Vec::new()) };
     let Input::Interface(name) = &checked.input else { return Ok(config.feeds.clone()) };
-    let here = |feed: &&Feed| feed.interface.as_ref().is_none_or(|interface| interface == name);
-    let feeds: Vec<Feed> = config.feeds.iter().filter(here).cloned().collect();
+    let here = |line: &LineConfig| line.interface.as_ref().is_none_or(|interface| interface == name);
+    let mut feeds = config.feeds.clone();
+    feeds.iter_mut().for_each(|feed| feed.lines.retain(here));
+    feeds.retain(|feed| !feed.lines.is_empty());
     if feeds.is_empty() && !config.feeds.is_empty() {
         let text = format!("--config: every feed names another interface than {name}; choose -i accordingly");
         return Err(Failed::Usage(text));
@@ -260,24 +264,9 @@ fn feeds_here(checked: &Checked) -> Result<Vec<Feed>, Failed> {
     Ok(feeds)
 }
 
-fn feed_configs(feeds: &[Feed]) -> Vec<FeedConfig> {
-    feeds
-        .iter()
-        .map(|feed| FeedConfig {
-            name: feed.name.clone(),
-            protocol: match feed.protocol {
-                wiretape::config::Protocol::MoldUdp64Itch50 => FeedProtocol::MoldUdp64Itch50,
-                wiretape::config::Protocol::MoldUdp64 => FeedProtocol::MoldUdp64,
-            },
-            group: feed.group,
-            port: feed.port,
-            source: feed.source,
-        })
-        .collect()
-}
-
-fn group_ports(feeds: &[Feed]) -> Vec<GroupPort> {
-    feeds.iter().map(|f| GroupPort { group: f.group, port: Some(f.port), source: f.source }).collect()
+fn group_ports(feeds: &[FeedConfig]) -> Vec<GroupPort> {
+    let lines = feeds.iter().flat_map(|feed| &feed.lines);
+    lines.map(|f| GroupPort { group: f.group, port: Some(f.port), source: f.source }).collect()
 }
 
 fn ring_options(
@@ -467,15 +456,16 @@ fn check_config(file: &std::path::Path, json: bool) -> Result<Exit, Failed> {
     };
     let size = filter.map_or(0, |f| f.insns().len());
     let text = if json {
-        let row = |f: &Feed| {
-            serde_json::json!({"name": f.name, "protocol": f.protocol.name(), "group": f.group, "port": f.port,
-                "source": f.source, "interface": f.interface})
-        };
+        let row = |f: &FeedConfig| serde_json::json!({"name": f.name, "protocol": f.protocol.name(), "lines": f.lines});
         let feeds: Vec<_> = config.feeds.iter().map(row).collect();
         format!("{}\n", serde_json::json!({"feeds": feeds, "filter_instructions": size}))
     } else {
-        let row = |f: &Feed| format!("feed {}: {} port {}\n", f.name, f.group, f.port);
-        let feeds = config.feeds.iter().map(row).collect::<Vec<_>>().concat();
+        let row = |feed: &FeedConfig| {
+            let line =
+                |l: &LineConfig| format!("feed {} line {}: {} port {}\n", feed.name, l.name, l.group, l.port);
+            feed.lines.iter().map(line).collect::<String>()
+        };
+        let feeds = config.feeds.iter().map(row).collect::<String>();
         let count = config.feeds.len();
         format!("{feeds}{}: ok, {count} feeds, filter of {size} instructions\n", file.display())
     };

@@ -320,4 +320,15 @@ verdicts! {
     MOLD_SEQUENCE_OVERFLOW = 103, "mold-sequence-overflow", "Sequence number plus count passes 2^64";
     ITCH_EMPTY = 120, "itch-empty", "An ITCH message of no bytes";
     ITCH_SHORT = 121, "itch-short", "An ITCH message shorter than its type's layout";
+    IEX_TRUNCATED = 140, "iex-truncated", "Shorter than the IEX-TP segment header (40 bytes)";
+    IEX_BAD_VERSION = 141, "iex-bad-version", "The IEX-TP version is not 1";
+    IEX_BAD_LENGTH = 142, "iex-bad-length", "The payload length is not that of the datagram, or a message runs past it";
+    IEX_BAD_COUNT = 143, "iex-bad-count", "The count does not match the messages in the segment";
+    IEX_SEQUENCE_OVERFLOW = 144, "iex-sequence-overflow", "Sequence number plus count, or offset plus length, passes 2^64";
+    CME_TRUNCATED = 160, "cme-truncated", "Shorter than the MDP 3.0 packet header (12 bytes)";
+    CME_BAD_LENGTH = 161, "cme-bad-length", "A message's size runs past the datagram, or is too short for its own headers";
+    PITCH_TRUNCATED = 180, "pitch-truncated", "Shorter than the sequenced unit header (8 bytes)";
+    PITCH_BAD_LENGTH = 181, "pitch-bad-length", "The unit's length is not that of the datagram, or a message runs past it";
+    PITCH_BAD_COUNT = 182, "pitch-bad-count", "The count does not match the messages in the unit";
+    SEQUENCED_TRUNCATED = 200, "sequenced-truncated", "Shorter than the configured fields reach";
 }

@@ -10,8 +10,9 @@ use std::process::Command;
 const FLOORS: &[&[&str]] = &[
     &["sys", "time"],
     &["clock", "metrics", "packet"],
-    &["feed", "filter", "pcapng", "ring", "wire"],
+    &["book", "feed", "filter", "pcapng", "ring", "wire"],
     &["capture", "journal", "validate"],
+    &["events"],
     &["lab", "pipeline", "replay", "tape"],
     &["cli", "config", "demo"],
 ];
@@ -24,7 +25,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
 ];
 
 /// Modules that take bytes and give values: no files, sockets, clocks or threads.
-const PURE: &[&str] = &["wire", "feed", "filter", "validate", "time", "packet", "pcapng"];
+const PURE: &[&str] = &["wire", "book", "feed", "filter", "validate", "time", "packet", "pcapng"];
 const IMPURE_WORDS: &[&str] = &[
     "std::fs",
     "std::net::Tcp",

@@ -27,13 +27,8 @@ fn packet(bytes: &[u8]) -> Packet<'_> {
 
 /// Judges all frames of a plan; every frame with a verdict must be one that the answers name.
 fn judge(plan: FeedPlan) -> (Answers, BTreeMap<&'static str, u64>, Vec<FeedReport>) {
-    let feed = FeedConfig {
-        name: "lab".to_owned(),
-        protocol: FeedProtocol::MoldUdp64Itch50,
-        group: plan.group,
-        port: plan.port,
-        source: Some(plan.source),
-    };
+    let mut feed = FeedConfig::one_line("lab", FeedProtocol::MoldUdp64Itch50, plan.group, plan.port);
+    feed.lines[0].source = Some(plan.source);
     let mut judge = Judge::new(&JudgeConfig { feeds: vec![feed], recognise: false, max_streams: 16 });
     let mut generator = FeedGenerator::new(plan).expect("a sound plan");
     let (mut frame, mut verdicts, mut rejected) = (Vec::new(), Vec::new(), BTreeMap::new());

@@ -8,7 +8,7 @@ use wiretape::cli::common::Terminals;
 use wiretape::cli::tape::check;
 use wiretape::cli::tape::{DecodeArgs, ExtractArgs, FollowArgs, InfoArgs, LossArgs, VerifyArgs};
 use wiretape::clock::SystemClock;
-use wiretape::config::{Config, Protocol};
+use wiretape::config::Config;
 use wiretape::journal::index::TimeRange;
 use wiretape::journal::reader::{Tape, TapePacket};
 use wiretape::packet::{InterfaceDef, LinkType};
@@ -24,7 +24,7 @@ use wiretape::tape::pcapng_out::PcapngOut;
 use wiretape::tape::print::{Hex, Printer};
 use wiretape::tape::select::Chooser;
 use wiretape::tape::verify;
-use wiretape::validate::{FeedConfig, FeedProtocol, JudgeConfig};
+use wiretape::validate::JudgeConfig;
 
 pub(crate) fn info(args: &InfoArgs) -> Result<Outcome, Stop> {
     let scan = match (args.scan, args.no_scan) {
@@ -188,15 +188,5 @@ pub(crate) fn decode(args: &DecodeArgs, terminals: Terminals) -> Result<Outcome,
 
 /// What a configuration makes the judge look for.
 fn judge_of(config: &Config) -> JudgeConfig {
-    let feeds = config.feeds.iter().map(|feed| FeedConfig {
-        name: feed.name.clone(),
-        protocol: match feed.protocol {
-            Protocol::MoldUdp64Itch50 => FeedProtocol::MoldUdp64Itch50,
-            Protocol::MoldUdp64 => FeedProtocol::MoldUdp64,
-        },
-        group: feed.group,
-        port: feed.port,
-        source: feed.source,
-    });
-    JudgeConfig { feeds: feeds.collect(), ..JudgeConfig::default() }
+    JudgeConfig { feeds: config.feeds.clone(), ..JudgeConfig::default() }
 }

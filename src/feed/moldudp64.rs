@@ -11,6 +11,8 @@
 //! After [`View::parse`] the blocks fill the payload exactly and the sequence does not overflow.
 //! [`Encoder`] is the way back, for generators and tests.
 
+use super::frame::{self, Delimiter, Frame, Misfit, Space};
+use super::protocol::{MessageKind, Protocol};
 use crate::packet::Verdict;
 
 /// The header.
@@ -112,21 +114,60 @@ impl<'a> View<'a> {
 
 /// Steps over the blocks; those that were captured must agree with the count.
 fn check_blocks(blocks: &[u8], on_wire: usize, count: u16) -> Result<(), Verdict> {
-    let mut at = 0;
-    for _ in 0..count {
-        if at == on_wire {
-            return Err(Verdict::MOLD_BAD_COUNT);
-        }
-        let Some(length) = blocks.get(at..).and_then(|rest| rest.first_chunk::<2>()) else {
-            // Cut by the capturer, if the wire had the length here.
-            return if at + 2 <= on_wire { Ok(()) } else { Err(Verdict::MOLD_BAD_LENGTH) };
-        };
-        at += 2 + usize::from(u16::from_be_bytes(*length));
-        if at > on_wire {
-            return Err(Verdict::MOLD_BAD_LENGTH);
-        }
+    match Delimiter::U16BeBefore.check(blocks, on_wire, Some(u32::from(count))) {
+        Ok(_) => Ok(()),
+        Err(Misfit::Count) => Err(Verdict::MOLD_BAD_COUNT),
+        Err(Misfit::Length) => Err(Verdict::MOLD_BAD_LENGTH),
     }
-    if at == on_wire { Ok(()) } else { Err(Verdict::MOLD_BAD_COUNT) }
+}
+
+/// Reads a datagram as a frame.
+///
+/// # Errors
+/// As [`View::parse_snapped`].
+pub(super) fn frame(payload: &[u8], on_wire_bytes: usize) -> Result<Frame<'_>, Verdict> {
+    let view = View::parse_snapped(payload, on_wire_bytes)?;
+    let messages = view.header.messages();
+    let header = frame::Header {
+        space: Space::of(&view.header.session),
+        first: view.header.sequence,
+        units: u64::from(messages),
+        messages: u32::from(messages),
+        numbers_messages: true,
+        sent_ns: None,
+        kind: match view.header.count {
+            0 => frame::Kind::Heartbeat,
+            END_OF_SESSION => frame::Kind::EndOfSession,
+            _ => frame::Kind::Data,
+        },
+        offset: None,
+    };
+    Ok(Frame { header, body: view.blocks, delimiter: Delimiter::U16BeBefore })
+}
+
+/// MoldUDP64 that carries nobody knows what.
+#[derive(Clone, Copy, Debug)]
+pub struct Bare;
+
+impl Protocol for Bare {
+    fn name(&self) -> &'static str {
+        "moldudp64"
+    }
+    fn version(&self) -> u32 {
+        1
+    }
+    fn header_bytes(&self) -> usize {
+        HEADER_LEN
+    }
+    fn frame<'a>(&self, payload: &'a [u8], on_wire_bytes: usize) -> Result<Frame<'a>, Verdict> {
+        frame(payload, on_wire_bytes)
+    }
+    fn check(&self, _message: &[u8]) -> Result<MessageKind, Verdict> {
+        Ok(MessageKind::Known)
+    }
+    fn message_name(&self, message: &[u8]) -> String {
+        format!("len{}", message.len())
+    }
 }
 
 /// Iterator over the messages of a packet.

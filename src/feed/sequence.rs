@@ -157,6 +157,13 @@ impl Tracker {
         step
     }
 
+    /// The sender says that a new sequence space begins with the packet `[first, first + count)`.
+    pub fn restart(&mut self, first: u64, count: u64) -> Step {
+        let step = self.start(first, first.saturating_add(count));
+        self.count(&step);
+        step
+    }
+
     fn count(&mut self, step: &Step) {
         let counts = &mut self.counts;
         counts.spaces += u64::from(step.new_space);

@@ -386,10 +386,12 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
 
 fn write_feed(out: &mut String, f: &FeedReport) -> std::fmt::Result {
     let how = if f.recognised { " (recognised, not configured)" } else { "" };
+    let line = if f.line.is_empty() { String::new() } else { format!(" line {}", f.line) };
     writeln!(
         out,
-        "feed      {}{how}: session {:?}, {} packets, {} messages, next {}{}",
+        "feed      {}{line}{how}: {} session {:?}, {} packets, {} messages, next {}{}",
         f.name,
+        f.protocol,
         f.session,
         f.packets,
         f.messages,

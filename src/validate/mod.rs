@@ -6,8 +6,7 @@
 //! First the headers ([`crate::wire::dissect`]). A datagram whose headers are sound and which is
 //! not a fragment goes to its line, if it has one:
 //! - a configured feed's group, port and (if given) source, or
-//! - a line recognised by structure: an exactly framed MoldUDP64 packet with a printable session and
-//!   at least one message that is exactly a known ITCH message. A recognised line stays one, so
+//! - a line recognised by structure ([`Protocol::recognises`]). A recognised line stays one, so
 //!   that what is corrupt on it later is called by its name instead of passing as unknown UDP.
 //!
 //! On a line, a packet whose framing is unsound is rejected and advances nothing: its header cannot
@@ -23,42 +22,17 @@ mod tables;
 
 pub use report::{FeedReport, MissingRange};
 
-use crate::feed::itch50::{self, Kind};
-use crate::feed::moldudp64::{HEADER_LEN, Header, MAX_COUNT, View};
+pub use crate::feed::{FeedConfig, FeedProtocol, LineConfig};
+
+use crate::feed::frame::{Frame, Header, Kind};
+use crate::feed::moldudp64;
 use crate::feed::sequence::Step;
+use crate::feed::sequenced::Layout;
+use crate::feed::{MessageKind, Protocol, Space};
 use crate::packet::{Findings, Judgement, Marks, Packet, Verdict};
 use crate::wire::{Dissection, Transport, dissect};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
 use tables::{LineKey, Stream, Tables};
-
-/// What a configured feed speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FeedProtocol {
-    /// MoldUDP64 carrying TotalView-ITCH 5.0: messages are judged too.
-    #[serde(rename = "moldudp64-itch50")]
-    MoldUdp64Itch50,
-    /// MoldUDP64 carrying anything: framing and sequence are judged.
-    #[serde(rename = "moldudp64")]
-    MoldUdp64,
-}
-
-/// A feed as the operator names it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct FeedConfig {
-    /// Its name in reports.
-    pub name: String,
-    /// What it speaks.
-    pub protocol: FeedProtocol,
-    /// Destination address.
-    pub group: IpAddr,
-    /// Destination port.
-    pub port: u16,
-    /// Source address, if only one source is meant.
-    #[serde(default)]
-    pub source: Option<IpAddr>,
-}
 
 /// What a judge is to look for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -66,7 +40,7 @@ pub struct FeedConfig {
 pub struct JudgeConfig {
     /// Feeds by address.
     pub feeds: Vec<FeedConfig>,
-    /// Whether to recognise MoldUDP64/ITCH streams that are not configured.
+    /// Whether to recognise streams that are not configured ([`FeedProtocol::RECOGNISED`]).
     pub recognise: bool,
     /// Most streams, and most lines, that are tracked; each may take 16 KiB once it has many gaps.
     pub max_streams: usize,
@@ -82,6 +56,8 @@ impl Default for JudgeConfig {
 #[derive(Debug)]
 pub struct Judge {
     feeds: Vec<FeedConfig>,
+    /// What the feeds speak, in their order, and behind them what is recognised.
+    speakers: Vec<Box<dyn Protocol>>,
     recognise: bool,
     tables: Tables,
     /// Counts skips, so that each stream can notice later that there was one.
@@ -96,18 +72,25 @@ struct Datagram<'a> {
     on_wire: usize,
 }
 
-impl Datagram<'_> {
-    /// True if the capture (not the packet) ends inside the MoldUDP64 header: nothing can be judged, nothing is wrong.
-    fn ends_in_header(&self) -> bool {
-        self.payload.len() < HEADER_LEN.min(self.on_wire)
+impl<'a> Datagram<'a> {
+    /// True if the capture (not the packet) ends inside the feed's header: nothing can be judged, nothing is wrong.
+    fn ends_in_header(&self, speaker: &dyn Protocol) -> bool {
+        self.payload.len() < speaker.header_bytes().min(self.on_wire)
+    }
+
+    fn frame(&self, speaker: &dyn Protocol) -> Result<Frame<'a>, Verdict> {
+        speaker.frame(self.payload, self.on_wire)
     }
 }
 
 impl Judge {
     /// A judge that has seen nothing. Allocates all that it will ever need.
     pub fn new(config: &JudgeConfig) -> Self {
+        let configured = config.feeds.iter().map(|feed| feed.protocol.speaker(feed.layout));
+        let recognised = FeedProtocol::RECOGNISED.into_iter().map(|p| p.speaker(Layout::default()));
         Self {
             feeds: config.feeds.clone(),
+            speakers: configured.chain(recognised).collect(),
             recognise: config.recognise,
             tables: Tables::new(config.max_streams, &config.feeds),
             skips: 0,
@@ -157,17 +140,22 @@ impl Judge {
 
     /// The books of every stream, and of every configured feed that was silent.
     pub fn feeds(&self) -> Vec<FeedReport> {
-        report::reports(&self.feeds, &self.tables)
+        report::reports(self)
+    }
+
+    fn speaker(&self, at: usize) -> &dyn Protocol {
+        // Indices come from `Judge::new`'s own list, which is never empty.
+        self.speakers.get(at).map_or(&moldudp64::Bare, Box::as_ref)
     }
 
     fn datagram(&mut self, key: &LineKey, datagram: Datagram<'_>) -> Judgement {
         if let Some(line) = self.tables.find(key) {
             return self.on_line(line, datagram);
         }
-        if let Some(feed) = self.tables.configured(key) {
-            let Some(line) = self.tables.add_line(key, Some(feed)) else {
+        if let Some(which) = self.tables.configured(key) {
+            let Some(line) = self.tables.add_line(key, which.feed, Some(which)) else {
                 self.untracked += 1;
-                return without_tracking(datagram, self.is_itch(Some(feed)));
+                return without_tracking(datagram, self.speaker(which.feed));
             };
             return self.on_line(line, datagram);
         }
@@ -176,49 +164,54 @@ impl Judge {
 
     /// A datagram of no known line: a request, a retransmission, the first packet of a feed, or none of our business.
     fn unknown(&mut self, key: &LineKey, datagram: Datagram<'_>) -> Judgement {
-        let Ok(header) = Header::parse(datagram.payload) else { return accepted(Findings::NONE) };
-        if !key.dst.is_multicast() && self.tables.session_on_multicast(&header.session) {
-            let asks = (1..=MAX_COUNT).contains(&header.count);
-            if datagram.on_wire == HEADER_LEN && asks {
-                return accepted(Findings(Findings::REQUEST));
-            }
-            // The answer to a request: its numbers are old ones, and no stream of its own.
-            if View::parse_snapped(datagram.payload, datagram.on_wire).is_ok() {
-                return without_tracking(datagram, true);
-            }
+        if let Some(judgement) = self.of_mold_unicast(key, datagram) {
+            return judgement;
         }
-        if !is_recognised(datagram) {
-            return accepted(Findings::NONE);
-        }
-        let Some(line) = self.tables.add_line(key, None) else {
+        let recognised = (self.feeds.len()..self.speakers.len())
+            .find(|at| self.speaker(*at).recognises(datagram.payload, datagram.on_wire, key.port));
+        let Some(speaker) = recognised else { return accepted(Findings::NONE) };
+        let Some(line) = self.tables.add_line(key, speaker, None) else {
             self.untracked += 1;
-            return without_tracking(datagram, true);
+            return without_tracking(datagram, self.speaker(speaker));
         };
         self.on_line(line, datagram)
     }
 
+    /// Between a client and MoldUDP64's re-request server, if its session is known from a multicast line.
+    fn of_mold_unicast(&self, key: &LineKey, datagram: Datagram<'_>) -> Option<Judgement> {
+        if key.dst.is_multicast() {
+            return None;
+        }
+        let header = moldudp64::Header::parse(datagram.payload).ok()?;
+        if !self.tables.space_on_multicast(&Space::of(&header.session)) {
+            return None;
+        }
+        let asks = (1..=moldudp64::MAX_COUNT).contains(&header.count);
+        if datagram.on_wire == moldudp64::HEADER_LEN && asks {
+            return Some(accepted(Findings(Findings::REQUEST)));
+        }
+        // The answer to a request: its numbers are old ones, and no stream of its own.
+        moldudp64::View::parse_snapped(datagram.payload, datagram.on_wire).ok()?;
+        Some(without_tracking(datagram, &crate::feed::itch50::OverMold))
+    }
+
     fn on_line(&mut self, line: usize, datagram: Datagram<'_>) -> Judgement {
-        let view = match View::parse_snapped(datagram.payload, datagram.on_wire) {
-            Ok(view) => view,
-            Err(_) if datagram.ends_in_header() => return accepted(Findings::NONE),
+        let at = self.tables.speaker_of(line);
+        let speaker = self.speakers.get(at).map_or(&moldudp64::Bare as &dyn Protocol, Box::as_ref);
+        let frame = match datagram.frame(speaker) {
+            Ok(frame) => frame,
+            Err(_) if datagram.ends_in_header(speaker) => return accepted(Findings::NONE),
             Err(verdict) => {
                 self.tables.reject(line);
                 return Judgement { verdict, findings: Findings::NONE };
             }
         };
-        let is_itch = self.is_itch(self.tables.feed_of(line));
         let skips = self.skips;
-        let Some(stream) = self.tables.stream(line, &view.header.session, skips) else {
+        let Some(stream) = self.tables.stream(line, &frame.header.space, skips) else {
             self.untracked += 1;
-            return without_tracking(datagram, is_itch);
+            return without_tracking(datagram, speaker);
         };
-        track(stream, &view, is_itch, skips)
-    }
-
-    /// Recognised lines carry ITCH; configured ones what they were said to.
-    fn is_itch(&self, feed: Option<usize>) -> bool {
-        let protocol = feed.and_then(|feed| self.feeds.get(feed)).map(|feed| feed.protocol);
-        protocol != Some(FeedProtocol::MoldUdp64)
+        track(stream, &frame, speaker, skips)
     }
 }
 
@@ -235,11 +228,11 @@ fn merge(into: &mut Judgement, part: Judgement) {
 }
 
 /// Judges framing and messages only.
-fn without_tracking(datagram: Datagram<'_>, is_itch: bool) -> Judgement {
-    let verdict = match View::parse_snapped(datagram.payload, datagram.on_wire) {
-        Ok(view) if is_itch => messages(&view).verdict,
-        Err(verdict) if !datagram.ends_in_header() => verdict,
-        _ => Verdict::ACCEPTED,
+fn without_tracking(datagram: Datagram<'_>, speaker: &dyn Protocol) -> Judgement {
+    let verdict = match datagram.frame(speaker) {
+        Ok(frame) => messages(&frame, speaker).verdict,
+        Err(verdict) if !datagram.ends_in_header(speaker) => verdict,
+        Err(_) => Verdict::ACCEPTED,
     };
     Judgement { verdict, findings: Findings::NONE }
 }
@@ -253,49 +246,42 @@ fn line_key(dissection: &Dissection<'_>) -> Option<LineKey> {
     Some(LineKey { src: dissection.network.src()?, dst: dissection.network.dst()?, port: dst_port })
 }
 
-/// Structure that chance does not give: see the module's header.
-fn is_recognised(datagram: Datagram<'_>) -> bool {
-    let Ok(view) = View::parse_snapped(datagram.payload, datagram.on_wire) else { return false };
-    view.header.sequence > 0 && view.header.is_printable() && view.messages().any(itch50::fits_exactly)
-}
-
 /// What the messages of a packet are, taken together.
 struct Messages {
     verdict: Verdict,
     unknown: u64,
 }
 
-fn messages(view: &View<'_>) -> Messages {
+fn messages(frame: &Frame<'_>, speaker: &dyn Protocol) -> Messages {
     let mut found = Messages { verdict: Verdict::ACCEPTED, unknown: 0 };
-    for message in view.messages() {
-        match itch50::check(message) {
-            Ok(Kind::Unknown(_)) => found.unknown += 1,
+    for message in frame.messages() {
+        match speaker.check(message) {
+            Ok(MessageKind::Unknown) => found.unknown += 1,
             Err(verdict) if found.verdict == Verdict::ACCEPTED => found.verdict = verdict,
-            Ok(Kind::Known(_)) | Err(_) => {}
+            Ok(MessageKind::Known) | Err(_) => {}
         }
     }
     found
 }
 
 /// A soundly framed packet advances its stream; its messages may still be rejected.
-fn track(stream: &mut Stream, view: &View<'_>, is_itch: bool, skips: u64) -> Judgement {
+fn track(stream: &mut Stream, frame: &Frame<'_>, speaker: &dyn Protocol, skips: u64) -> Judgement {
     if stream.skips != skips {
         stream.skips = skips;
         stream.tracker.forgive();
     }
-    let header = view.header;
-    let step = stream.tracker.offer(header.sequence, u64::from(header.messages()));
+    let header = frame.header;
+    let step = match header.kind {
+        Kind::Reset => stream.tracker.restart(header.first, header.units),
+        _ => stream.tracker.offer(header.first, header.units),
+    };
     stream.packets += 1;
-    stream.heartbeats += u64::from(header.is_heartbeat());
-    stream.ended = header.is_end() || (stream.ended && !step.new_space);
-    let mut judgement = accepted(findings_of(&header, &step));
-    if is_itch {
-        let found = messages(view);
-        stream.unknown_types += found.unknown;
-        stream.rejected += u64::from(found.verdict != Verdict::ACCEPTED);
-        judgement.verdict = found.verdict;
-    }
-    judgement
+    stream.heartbeats += u64::from(header.kind == Kind::Heartbeat);
+    stream.ended = header.kind == Kind::EndOfSession || (stream.ended && !step.new_space);
+    let found = messages(frame, speaker);
+    stream.unknown_types += found.unknown;
+    stream.rejected += u64::from(found.verdict != Verdict::ACCEPTED);
+    Judgement { verdict: found.verdict, findings: findings_of(&header, &step) }
 }
 
 fn findings_of(header: &Header, step: &Step) -> Findings {
@@ -304,8 +290,8 @@ fn findings_of(header: &Header, step: &Step) -> Findings {
         (step.is_duplicate(), Findings::DUPLICATE),
         (step.is_out_of_order(), Findings::OUT_OF_ORDER),
         (step.is_overlap(), Findings::OVERLAP),
-        (header.is_heartbeat(), Findings::HEARTBEAT),
-        (header.is_end(), Findings::END_OF_SESSION),
+        (header.kind == Kind::Heartbeat, Findings::HEARTBEAT),
+        (header.kind == Kind::EndOfSession, Findings::END_OF_SESSION),
         (step.new_space, Findings::NEW_SESSION),
     ];
     Findings(facts.into_iter().filter(|(is_so, _)| *is_so).fold(0, |bits, (_, bit)| bits | bit))

@@ -1,7 +1,7 @@
 //! The books of each feed, as values for reports and JSON.
 
-use super::FeedConfig;
-use super::tables::{Line, Stream, Tables};
+use super::Judge;
+use super::tables::{Line, Stream};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -19,6 +19,10 @@ pub struct MissingRange {
 pub struct FeedReport {
     /// The configured name, or `destination:port` of a recognised stream.
     pub name: String,
+    /// What it speaks.
+    pub protocol: &'static str,
+    /// The line of a configured feed; empty if recognised.
+    pub line: String,
     /// True if it was recognised by structure instead of configured.
     pub recognised: bool,
     /// The session, trailing spaces left out, other bytes escaped; empty if no sound packet came.
@@ -61,27 +65,35 @@ pub struct FeedReport {
     pub missing: Vec<MissingRange>,
 }
 
-pub(super) fn reports(feeds: &[FeedConfig], tables: &Tables) -> Vec<FeedReport> {
+pub(super) fn reports(judge: &Judge) -> Vec<FeedReport> {
+    let tables = &judge.tables;
     let streams = tables.streams().iter().filter_map(|stream| {
         let line = tables.lines().get(stream.line)?;
-        Some(of_stream(feeds, line, stream))
+        Some(of_stream(judge, line, stream))
     });
     let without_stream = tables.lines().iter().enumerate().filter_map(|(index, line)| {
         let has_stream = tables.streams().iter().any(|stream| stream.line == index);
-        (!has_stream).then(|| of_line(feeds, line))
+        (!has_stream).then(|| of_line(judge, line))
     });
-    let silent = feeds.iter().enumerate().filter_map(|(index, feed)| {
-        let has_line = tables.lines().iter().any(|line| line.feed == Some(index));
-        (!has_line).then(|| empty(feed.name.clone(), feed.source, feed.group, feed.port))
+    let silent = judge.feeds.iter().enumerate().flat_map(|(index, feed)| {
+        let came = move |at: usize| {
+            let is_it = |line: &Line| line.feed.is_some_and(|which| (which.feed, which.line) == (index, at));
+            tables.lines().iter().any(is_it)
+        };
+        let silent = feed.lines.iter().enumerate().filter(move |(at, _)| !came(*at));
+        silent.map(|(_, line)| FeedReport {
+            line: line.name.clone(),
+            ..empty(feed.name.clone(), feed.protocol.name(), line.source, line.group, line.port)
+        })
     });
     streams.chain(without_stream).chain(silent).collect()
 }
 
-fn of_stream(feeds: &[FeedConfig], line: &Line, stream: &Stream) -> FeedReport {
+fn of_stream(judge: &Judge, line: &Line, stream: &Stream) -> FeedReport {
     let tracker = &stream.tracker;
     let counts = tracker.counts();
     FeedReport {
-        session: stream.session.trim_ascii_end().escape_ascii().to_string(),
+        session: judge.speaker(line.speaker).space_name(&stream.space),
         packets: stream.packets,
         messages: counts.messages,
         gaps: counts.gaps,
@@ -100,24 +112,31 @@ fn of_stream(feeds: &[FeedConfig], line: &Line, stream: &Stream) -> FeedReport {
             .missing()
             .map(|gap| MissingRange { first: gap.begin, count: gap.end - gap.begin })
             .collect(),
-        ..of_line(feeds, line)
+        ..of_line(judge, line)
     }
 }
 
-fn of_line(feeds: &[FeedConfig], line: &Line) -> FeedReport {
+fn of_line(judge: &Judge, line: &Line) -> FeedReport {
     let key = line.key;
-    let configured = line.feed.and_then(|feed| feeds.get(feed));
-    let name = configured
-        .map_or_else(|| std::net::SocketAddr::new(key.dst, key.port).to_string(), |feed| feed.name.clone());
+    let configured = line.feed.and_then(|which| {
+        let feed = judge.feeds.get(which.feed)?;
+        Some((feed.name.clone(), feed.lines.get(which.line)?.name.clone()))
+    });
+    let recognised = configured.is_none();
+    let (name, line_name) = configured
+        .unwrap_or_else(|| (std::net::SocketAddr::new(key.dst, key.port).to_string(), String::new()));
     FeedReport {
-        recognised: configured.is_none(),
+        recognised,
+        line: line_name,
         rejected: line.rejected,
-        ..empty(name, Some(key.src), key.dst, key.port)
+        ..empty(name, judge.speaker(line.speaker).name(), Some(key.src), key.dst, key.port)
     }
 }
 
-fn empty(name: String, src: Option<IpAddr>, dst: IpAddr, port: u16) -> FeedReport {
+fn empty(name: String, protocol: &'static str, src: Option<IpAddr>, dst: IpAddr, port: u16) -> FeedReport {
     FeedReport {
+        protocol,
+        line: String::new(),
         name,
         recognised: false,
         session: String::new(),

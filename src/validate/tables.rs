@@ -1,13 +1,12 @@
 //! The bounded tables of lines and streams. A line is where a feed arrives (source, destination,
-//! port); a stream is one session on a line, with its sequence tracker.
+//! port); a stream is one sequence space (a session) on a line, with its sequence tracker.
 //!
 //! Everything is allocated in [`Tables::new`]; entries are never removed, so indices stay good. The
 //! maps hash with fixed keys: the answers do not depend on them, and no randomness is asked of the
 //! system. Consecutive packets are mostly of one line and session, which is looked at first.
 
-use super::FeedConfig;
-use crate::feed::moldudp64::Session;
 use crate::feed::sequence::Tracker;
+use crate::feed::{FeedConfig, Space};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::IpAddr;
@@ -22,11 +21,22 @@ pub(super) struct LineKey {
     pub(super) port: u16,
 }
 
+/// A line of a configured feed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Configured {
+    /// Index of the feed.
+    pub(super) feed: usize,
+    /// Index of the line in the feed.
+    pub(super) line: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) key: LineKey,
-    /// Index of the configured feed; `None` if recognised.
-    pub(super) feed: Option<usize>,
+    /// Who speaks on it: index into the judge's speakers.
+    pub(super) speaker: usize,
+    /// The configured feed and its line; `None` if recognised.
+    pub(super) feed: Option<Configured>,
     /// The stream of the last sound packet.
     current: Option<usize>,
     /// Rejected before there was any stream to count it at.
@@ -36,7 +46,7 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) line: usize,
-    pub(super) session: Session,
+    pub(super) space: Space,
     pub(super) tracker: Tracker,
     /// The judge's skips when this stream was last looked at.
     pub(super) skips: u64,
@@ -50,14 +60,14 @@ pub(super) struct Stream {
 #[derive(Debug)]
 pub(super) struct Tables {
     max: usize,
-    /// Configured feeds by address and port, sorted: (group, port, source, index).
-    configured: Vec<(IpAddr, u16, Option<IpAddr>, usize)>,
+    /// Configured lines by address and port, sorted: (group, port, source, which).
+    configured: Vec<(IpAddr, u16, Option<IpAddr>, Configured)>,
     lines: Vec<Line>,
     streams: Vec<Stream>,
     line_of: Map<LineKey, usize>,
-    stream_of: Map<(usize, Session), usize>,
-    /// Sessions seen on multicast lines: requests and retransmissions name them.
-    multicast_sessions: HashSet<Session, BuildHasherDefault<DefaultHasher>>,
+    stream_of: Map<(usize, Space), usize>,
+    /// Spaces seen on multicast lines: requests and retransmissions name them.
+    multicast_spaces: HashSet<Space, BuildHasherDefault<DefaultHasher>>,
     /// Trackers made ahead, each with all its memory.
     spare: Vec<Tracker>,
     last: usize,
@@ -68,7 +78,8 @@ impl Tables {
         let mut configured: Vec<_> = feeds
             .iter()
             .enumerate()
-            .map(|(index, feed)| (feed.group, feed.port, feed.source, index))
+            .flat_map(|(index, feed)| feed.lines.iter().enumerate().map(move |(at, line)| (index, at, line)))
+            .map(|(feed, at, line)| (line.group, line.port, line.source, Configured { feed, line: at }))
             .collect();
         configured.sort_unstable();
         Self {
@@ -78,7 +89,7 @@ impl Tables {
             streams: Vec::with_capacity(max),
             line_of: Map::with_capacity_and_hasher(max, BuildHasherDefault::default()),
             stream_of: Map::with_capacity_and_hasher(max, BuildHasherDefault::default()),
-            multicast_sessions: HashSet::with_capacity_and_hasher(max, BuildHasherDefault::default()),
+            multicast_spaces: HashSet::with_capacity_and_hasher(max, BuildHasherDefault::default()),
             spare: std::iter::repeat_with(Tracker::new).take(max).collect(),
             last: 0,
         }
@@ -93,59 +104,63 @@ impl Tables {
         Some(found)
     }
 
-    /// The configured feed that `key` belongs to; one that names the source goes before one that does not.
-    pub(super) fn configured(&self, key: &LineKey) -> Option<usize> {
+    /// The configured line that `key` belongs to; one that names the source goes before one that does not.
+    pub(super) fn configured(&self, key: &LineKey) -> Option<Configured> {
         let at = self.configured.partition_point(|(group, port, ..)| (*group, *port) < (key.dst, key.port));
         let same = self.configured.get(at..).unwrap_or_default();
         let same = same.iter().take_while(|(group, port, ..)| (*group, *port) == (key.dst, key.port));
         // Sorted: without a source first, so the last fit is the most exact one.
         same.filter(|(.., source, _)| source.is_none_or(|source| source == key.src))
             .last()
-            .map(|(.., index)| *index)
+            .map(|(.., which)| *which)
     }
 
-    pub(super) fn add_line(&mut self, key: &LineKey, feed: Option<usize>) -> Option<usize> {
+    pub(super) fn add_line(
+        &mut self,
+        key: &LineKey,
+        speaker: usize,
+        feed: Option<Configured>,
+    ) -> Option<usize> {
         let index = self.lines.len();
         if index >= self.max {
             return None;
         }
-        self.lines.push(Line { key: *key, feed, current: None, rejected: 0 });
+        self.lines.push(Line { key: *key, speaker, feed, current: None, rejected: 0 });
         self.line_of.insert(*key, index);
         self.last = index;
         Some(index)
     }
 
-    pub(super) fn feed_of(&self, line: usize) -> Option<usize> {
-        self.lines.get(line)?.feed
+    pub(super) fn speaker_of(&self, line: usize) -> usize {
+        self.lines.get(line).map_or(0, |line| line.speaker)
     }
 
-    /// The stream of `session` on `line`, begun if there is none yet; `None` if there is no room.
-    pub(super) fn stream(&mut self, line: usize, session: &Session, skips: u64) -> Option<&mut Stream> {
+    /// The stream of `space` on `line`, begun if there is none yet; `None` if there is no room.
+    pub(super) fn stream(&mut self, line: usize, space: &Space, skips: u64) -> Option<&mut Stream> {
         let current = self.lines.get(line)?.current;
-        let same =
-            current.filter(|at| self.streams.get(*at).is_some_and(|stream| stream.session == *session));
+        let same = current.filter(|at| self.streams.get(*at).is_some_and(|stream| stream.space == *space));
         let index = match same {
             Some(index) => index,
-            None => self.switch(line, session, skips)?,
+            None => self.switch(line, space, skips)?,
         };
         self.streams.get_mut(index)
     }
 
-    fn switch(&mut self, line: usize, session: &Session, skips: u64) -> Option<usize> {
-        let index = match self.stream_of.get(&(line, *session)) {
+    fn switch(&mut self, line: usize, space: &Space, skips: u64) -> Option<usize> {
+        let index = match self.stream_of.get(&(line, *space)) {
             Some(known) => *known,
-            None => self.add_stream(line, session, skips)?,
+            None => self.add_stream(line, space, skips)?,
         };
         self.lines.get_mut(line)?.current = Some(index);
         Some(index)
     }
 
-    fn add_stream(&mut self, line: usize, session: &Session, skips: u64) -> Option<usize> {
+    fn add_stream(&mut self, line: usize, space: &Space, skips: u64) -> Option<usize> {
         let tracker = self.spare.pop()?;
         let index = self.streams.len();
         self.streams.push(Stream {
             line,
-            session: *session,
+            space: *space,
             tracker,
             skips,
             packets: 0,
@@ -154,15 +169,15 @@ impl Tables {
             rejected: 0,
             ended: false,
         });
-        self.stream_of.insert((line, *session), index);
+        self.stream_of.insert((line, *space), index);
         if self.lines.get(line)?.key.dst.is_multicast() {
-            self.multicast_sessions.insert(*session);
+            self.multicast_spaces.insert(*space);
         }
         Some(index)
     }
 
-    pub(super) fn session_on_multicast(&self, session: &Session) -> bool {
-        self.multicast_sessions.contains(session)
+    pub(super) fn space_on_multicast(&self, space: &Space) -> bool {
+        self.multicast_spaces.contains(space)
     }
 
     /// Counts a rejected packet of a line: at its current stream, if it has one.

@@ -67,13 +67,9 @@ fn control(write: fn(&mut Vec<u8>, Session, u64), next: u64) -> Vec<u8> {
 }
 
 fn feed(protocol: FeedProtocol, source: Option<&str>) -> FeedConfig {
-    FeedConfig {
-        name: "alpha".to_owned(),
-        protocol,
-        group: "239.1.2.3".parse().unwrap(),
-        port: 5000,
-        source: source.map(|source| source.parse().unwrap()),
-    }
+    let mut feed = FeedConfig::one_line("alpha", protocol, "239.1.2.3".parse().unwrap(), 5000);
+    feed.lines[0].source = source.map(|source| source.parse().unwrap());
+    feed
 }
 
 fn configured() -> Judge {

@@ -6,6 +6,9 @@
 
 pub mod encode;
 
+use super::frame::Frame;
+use super::moldudp64;
+use super::protocol::{MessageKind, Protocol};
 use crate::packet::Verdict;
 
 /// One message type.
@@ -91,6 +94,40 @@ pub fn lookup(kind: u8) -> Option<&'static Layout> {
 /// True if `message` is of a known type and exactly as long as its layout: what real messages are.
 pub fn fits_exactly(message: &[u8]) -> bool {
     matches!(check(message), Ok(Kind::Known(layout)) if message.len() == usize::from(layout.length))
+}
+
+/// ITCH 5.0 in MoldUDP64.
+#[derive(Clone, Copy, Debug)]
+pub struct OverMold;
+
+impl Protocol for OverMold {
+    fn name(&self) -> &'static str {
+        "moldudp64-itch50"
+    }
+    fn version(&self) -> u32 {
+        1
+    }
+    fn header_bytes(&self) -> usize {
+        moldudp64::HEADER_LEN
+    }
+    fn frame<'a>(&self, payload: &'a [u8], on_wire_bytes: usize) -> Result<Frame<'a>, Verdict> {
+        moldudp64::frame(payload, on_wire_bytes)
+    }
+    fn check(&self, message: &[u8]) -> Result<MessageKind, Verdict> {
+        check(message).map(|kind| match kind {
+            Kind::Known(_) => MessageKind::Known,
+            Kind::Unknown(_) => MessageKind::Unknown,
+        })
+    }
+    /// An exactly framed packet with a printable session and at least one message that is exactly a known one.
+    fn recognises(&self, payload: &[u8], on_wire_bytes: usize, _port: u16) -> bool {
+        let Ok(view) = moldudp64::View::parse_snapped(payload, on_wire_bytes) else { return false };
+        view.header.sequence > 0 && view.header.is_printable() && view.messages().any(fits_exactly)
+    }
+    fn message_name(&self, message: &[u8]) -> String {
+        let kind = message.first().copied().unwrap_or(b'?');
+        format!("{} len{}", kind.escape_ascii(), message.len())
+    }
 }
 
 #[cfg(test)]

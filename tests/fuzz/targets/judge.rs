@@ -40,12 +40,11 @@ fn packets(data: &[u8]) -> Vec<Packet<'_>> {
 }
 
 fn judges(choices: u8) -> [Judge; 2] {
-    let feed = |name: &str, protocol, source| FeedConfig {
-        name: name.to_owned(),
-        protocol,
-        group: IpAddr::V4(Ipv4Addr::new(233, 54, 12, 111)),
-        port: 26477,
-        source,
+    let group = IpAddr::V4(Ipv4Addr::new(233, 54, 12, 111));
+    let feed = |name: &str, protocol, source| {
+        let mut feed = FeedConfig::one_line(name, protocol, group, 26477);
+        feed.lines[0].source = source;
+        feed
     };
     let all = [
         feed("itch", FeedProtocol::MoldUdp64Itch50, None),

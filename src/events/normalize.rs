@@ -1,0 +1,29 @@
+//! What turns a protocol's messages into events: one file a protocol.
+
+use super::output::{Arrival, Output};
+use crate::feed::{FeedConfig, Frame};
+
+/// The normalizer of a feed; `None` for protocols whose messages nobody can read (bare MoldUDP64, sequenced).
+pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
+    match feed.protocol {
+        _ => None,
+    }
+}
+
+/// Makes events of one feed's messages. It is given each message once, in sequence order, whichever line brought it.
+pub trait Normalizer: std::fmt::Debug + Send {
+    /// The messages of `frame` from number `skip` on are new (those before were seen): makes events of them.
+    fn packet(&mut self, arrival: &Arrival, frame: &Frame<'_>, skip: u32, out: &mut Output);
+
+    /// Messages are missing for good: what is known of orders may be wrong from here on.
+    fn gap(&mut self, arrival: &Arrival, out: &mut Output);
+
+    /// A new sequence space: orders of the old one are gone.
+    fn reset(&mut self, arrival: &Arrival, out: &mut Output);
+
+    /// Tape time has come to `now_ns`: what lasted too long is said.
+    fn tick(&mut self, now_ns: u64, out: &mut Output);
+
+    /// Instrument ids and symbols, in the order in which they became known.
+    fn symbols(&self) -> &[(u32, String)];
+}

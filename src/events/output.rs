@@ -1,0 +1,87 @@
+//! Where normalizers put what they make: DBN records by schema, side rows, broken rules.
+//!
+//! Buffers only; [`tape`](super) writes them to files, a comparison reads them, a bench throws them away.
+
+use super::rules::{Rule, RuleBook};
+use super::side::SideRow;
+use crate::feed::FeedConfig;
+use crate::time::Stamp;
+use dbn::Schema;
+
+/// The schemas that an event tape has a file of, in the order of [`Output`]'s buffers.
+pub const SCHEMAS: [Schema; 8] = [
+    Schema::Mbo,
+    Schema::Trades,
+    Schema::Mbp1,
+    Schema::Tbbo,
+    Schema::Status,
+    Schema::Definition,
+    Schema::Imbalance,
+    Schema::Statistics,
+];
+
+/// Rows that one rule may write; further breaks are only counted.
+pub const MAX_ROWS_A_RULE: u64 = 10_000;
+
+/// When and where a packet came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The packet's stamp: DBN's `ts_recv`.
+    pub stamp: Stamp,
+    /// Index of the line in the feed's configuration.
+    pub line: usize,
+}
+
+/// One feed's output since it was last drained.
+#[derive(Debug)]
+pub struct Output {
+    /// Whole records, by schema.
+    pub streams: [Vec<u8>; SCHEMAS.len()],
+    /// Rows of the side table, each with its newline.
+    pub side: Vec<u8>,
+    /// Rules in force, and counts.
+    pub rules: RuleBook,
+    lines: Vec<String>,
+}
+
+impl Output {
+    /// Empty buffers for a feed.
+    pub fn new(feed: &FeedConfig) -> Self {
+        Self {
+            streams: std::array::from_fn(|_| Vec::new()),
+            side: Vec::new(),
+            rules: RuleBook::new(&feed.rules),
+            lines: feed.lines.iter().map(|line| line.name.clone()).collect(),
+        }
+    }
+
+    /// Appends a record to its schema's stream.
+    pub fn put<R: AsRef<[u8]>>(&mut self, schema: Schema, record: &R) {
+        if let Some(at) = SCHEMAS.iter().position(|other| *other == schema) {
+            self.streams[at].extend_from_slice(record.as_ref());
+        }
+    }
+
+    /// Appends a row to the side table.
+    pub fn side(&mut self, row: &SideRow<'_>) {
+        let length = self.side.len();
+        // Writing into memory does not fail; should a row not serialize, no half of it stays.
+        if serde_json::to_writer(&mut self.side, row).is_err() {
+            self.side.truncate(length);
+            return;
+        }
+        self.side.push(b'\n');
+    }
+
+    /// Counts a broken rule and says so in the side table (the first [`MAX_ROWS_A_RULE`] times).
+    pub fn broken(&mut self, rule: Rule, arrival: &Arrival, seq: u64, value: i64) {
+        let Some(count) = self.rules.broken(rule) else { return };
+        if count > MAX_ROWS_A_RULE {
+            return;
+        }
+        let severity = self.rules.severity(rule);
+        let line = self.lines.get(arrival.line).cloned().unwrap_or_default();
+        let at_ns = arrival.stamp.ns;
+        self.side(&SideRow::Rule { at_ns, rule: rule.name(), severity, line: &line, seq, value });
+    }
+}
