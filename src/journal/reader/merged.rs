@@ -82,6 +82,9 @@ impl Merged {
         }
         self.held = None;
         self.delivered = Some(next);
+        if let Some(at_ns) = self.lanes.get(next).and_then(|lane| lane.barrier_ns) {
+            self.released_ns = Some(at_ns);
+        }
         Ok(Step::Record)
     }
 
@@ -147,7 +150,7 @@ impl Merged {
         Ok(())
     }
 
-    fn earliest(&mut self) -> Option<usize> {
+    fn earliest(&self) -> Option<usize> {
         let ready = || self.lanes.iter().enumerate().filter(|(_, lane)| lane.state == LaneState::Ready);
         // The readings of one time go together, whatever follows the first of them.
         let released = |lane: &Lane| lane.barrier_ns.is_some() && lane.barrier_ns == self.released_ns;
@@ -159,9 +162,7 @@ impl Merged {
         if let Some((index, _)) = free.min_by_key(|(_, lane)| lane.key_ns) {
             return Some(index);
         }
-        let (index, lane) = ready().min_by_key(|(_, lane)| lane.barrier_ns)?;
-        self.released_ns = lane.barrier_ns;
-        Some(index)
+        ready().min_by_key(|(_, lane)| lane.barrier_ns).map(|(index, _)| index)
     }
 
     fn nothing_ready(&mut self) -> Step {
