@@ -6,6 +6,7 @@
 //!
 //! `record on tape → line → arbitration (room, lines) → normalizer (one a protocol) → output (DBN records, side rows)`
 
+pub mod follow;
 pub mod normalize;
 pub mod output;
 pub mod room;
@@ -13,3 +14,4 @@ pub mod rules;
 pub mod side;
 pub mod spread;
 pub mod timing;
+pub mod tape;
