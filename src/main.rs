@@ -35,7 +35,7 @@ use wiretape::pipeline::control::Status;
 use wiretape::pipeline::ladder::Shed;
 use wiretape::pipeline::placement::Layout;
 use wiretape::pipeline::report::{text, write_hlog};
-use wiretape::pipeline::{CaptureConfig, Finished, Hooks, StartError, fingerprint, run};
+use wiretape::pipeline::{CaptureConfig, Finished, Hooks, LiveInput, StartError, fingerprint, run};
 use wiretape::replay;
 use wiretape::replay::pacing::Waiter;
 use wiretape::replay::player::{Player, PlayerOptions};
@@ -127,7 +127,9 @@ fn capture(args: &CaptureArgs) -> Result<Exit, Failed> {
 }
 
 fn list_stamps(args: &CaptureArgs) -> Result<Exit, Failed> {
-    let name = args.interface.as_deref().ok_or_else(|| Failed::Usage("-J needs -i INTERFACE".to_owned()))?;
+    let [name] = args.interface.as_slice() else {
+        return Err(Failed::Usage("-J needs one -i INTERFACE".to_owned()));
+    };
     let sources = af_packet::stamp_sources(name).map_err(|e| Failed::Failure(e.to_string()))?;
     let text = if args.json {
         let row =
@@ -190,17 +192,12 @@ fn conclude(args: &CaptureArgs, finished: &Finished, hlog: Option<HlogFile<'_>>)
 
 /// Checked words become a decided capture.
 fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> {
-    let feeds = feeds_here(checked)?;
+    let feeds = feeds_here(checked, None)?;
     let judge = JudgeConfig { feeds, recognise: !args.no_recognise, max_streams: MAX_STREAMS };
     let (input, host) = match &checked.input {
-        Input::Interface(name) => {
-            let filter = kernel_filter(args, checked, name)?;
-            let mut groups = args.join.clone();
-            let configured = judge.feeds.iter().flat_map(|feed| &feed.lines).map(|line| line.group);
-            groups.extend(configured.filter(std::net::IpAddr::is_multicast));
-            let ring = Box::new(ring_options(args, checked, name, filter, groups));
-            let host = fingerprint::of_interface(name);
-            (wiretape::pipeline::Input::Live { ring, queues: args.queues }, host)
+        Input::Interfaces(names) => {
+            let live = names.iter().map(|name| live_input(args, checked, name)).collect::<Result<_, _>>()?;
+            (wiretape::pipeline::Input::Live(live), fingerprint::of_interfaces(names))
         }
         Input::File(path) => {
             let filter = file_filter(args, checked, path)?;
@@ -210,7 +207,7 @@ fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> 
     };
     let journal = args.journal.as_ref().map(|dir| JournalOptions {
         dir: dir.clone(),
-        queues: args.queues,
+        queues: queues(args, checked),
         segment_bytes: checked.segment_bytes,
         rotate: checked.rotate,
         retain_bytes: checked.retain.bytes,
@@ -249,15 +246,38 @@ const MAX_STREAMS: usize = 1024;
 /// What tcpdump keeps of a packet when it is told 0.
 const WHOLE_PACKET: u32 = 262_144;
 
-/// The configured feeds that concern this input: on an interface, with those of their lines that name it or none.
-fn feeds_here(checked: &Checked) -> Result<Vec<FeedConfig>, Failed> {
+/// Queues of all interfaces together.
+fn queues(args: &CaptureArgs, checked: &Checked) -> u16 {
+    match &checked.input {
+        Input::Interfaces(names) => {
+            args.queues.saturating_mul(u16::try_from(names.len()).unwrap_or(u16::MAX))
+        }
+        Input::File(_) => 1,
+    }
+}
+
+/// What is opened on one interface: with the filter and the groups of the feeds that come in there.
+fn live_input(args: &CaptureArgs, checked: &Checked, name: &str) -> Result<LiveInput, Failed> {
+    let filter = kernel_filter(args, checked, name)?;
+    let mut groups = args.join.clone();
+    let feeds = feeds_here(checked, Some(name))?;
+    let configured = feeds.iter().flat_map(|feed| &feed.lines).map(|line| line.group);
+    groups.extend(configured.filter(std::net::IpAddr::is_multicast));
+    Ok(LiveInput { ring: ring_options(args, checked, name, filter, groups), queues: args.queues })
+}
+
+/// The configured feeds that concern this input, with those of their lines that do: on interfaces, the lines that name one of
+/// them (or just `only`) or none.
+fn feeds_here(checked: &Checked, only: Option<&str>) -> Result<Vec<FeedConfig>, Failed> {
     let Some(config) = &checked.config else { return Ok(Vec::new()) };
-    let Input::Interface(name) = &checked.input else { return Ok(config.feeds.clone()) };
-    let here = |line: &LineConfig| line.interface.as_ref().is_none_or(|interface| interface == name);
+    let Input::Interfaces(names) = &checked.input else { return Ok(config.feeds.clone()) };
+    let is_captured = |name: &String| only.map_or(names.contains(name), |only| only == name);
+    let here = |line: &LineConfig| line.interface.as_ref().is_none_or(is_captured);
     let mut feeds = config.feeds.clone();
     feeds.iter_mut().for_each(|feed| feed.lines.retain(here));
     feeds.retain(|feed| !feed.lines.is_empty());
     if feeds.is_empty() && !config.feeds.is_empty() {
+        let name = only.map_or_else(|| names.join(", "), str::to_owned);
         let text = format!("--config: every feed names another interface than {name}; choose -i accordingly");
         return Err(Failed::Usage(text));
     }
@@ -337,8 +357,8 @@ fn program(insns: Vec<(u16, u8, u8, u32)>) -> Result<Program, Failed> {
 }
 
 /// The configured groups' own filter, if the user gave none.
-fn groups_filter(checked: &Checked) -> Result<Option<Program>, Failed> {
-    let feeds = feeds_here(checked)?;
+fn groups_filter(checked: &Checked, interface: Option<&str>) -> Result<Option<Program>, Failed> {
+    let feeds = feeds_here(checked, interface)?;
     if feeds.is_empty() {
         return Ok(None);
     }
@@ -347,7 +367,7 @@ fn groups_filter(checked: &Checked) -> Result<Option<Program>, Failed> {
 
 fn kernel_filter(args: &CaptureArgs, checked: &Checked, interface: &str) -> Result<Option<Program>, Failed> {
     match &checked.filter {
-        FilterWords::None => groups_filter(checked),
+        FilterWords::None => groups_filter(checked, Some(interface)),
         FilterWords::Bpf(path) => read_bpf(path).map(Some),
         FilterWords::Expression(words) => {
             // A wrong interface or missing privilege is the likelier mistake, and our message the better one.
@@ -372,7 +392,7 @@ fn file_program(
 ) -> Result<Option<(LinkType, Program)>, Failed> {
     let plain = |found: Option<Program>| found.map(|program| (LinkType::ETHERNET, program));
     match &checked.filter {
-        FilterWords::None => groups_filter(checked).map(plain),
+        FilterWords::None => groups_filter(checked, None).map(plain),
         FilterWords::Bpf(path) => read_bpf(path).map(Some).map(plain),
         FilterWords::Expression(words) => {
             let pcap = Libpcap::load().map_err(|e| Failed::Failure(e.to_string()))?;
@@ -418,7 +438,16 @@ fn first_link(path: &str) -> Result<LinkType, Failed> {
 
 fn dump_filter(args: &CaptureArgs, checked: &Checked) -> Result<Exit, Failed> {
     let found = match &checked.input {
-        Input::Interface(name) => kernel_filter(args, checked, name)?,
+        Input::Interfaces(names) => {
+            let programs: Result<Vec<_>, _> =
+                names.iter().map(|name| kernel_filter(args, checked, name)).collect();
+            let programs = programs?;
+            if programs.windows(2).any(|pair| pair[0] != pair[1]) {
+                let text = "-d: the interfaces have different filters; name one interface".to_owned();
+                return Err(Failed::Usage(text));
+            }
+            programs.into_iter().next().flatten()
+        }
         Input::File(path) => file_program(args, checked, path)?.map(|(_, program)| program),
     };
     let program = found.ok_or_else(|| Failed::Usage("-d prints a filter; give an expression".to_owned()))?;
@@ -612,10 +641,10 @@ fn demo_capture(setup: demo::DemoSetup<'_>) -> Result<demo::Found, ShowError> {
     let judge = JudgeConfig { feeds: vec![setup.feed.clone()], recognise: true, max_streams: MAX_STREAMS };
     let host = fingerprint::of_interface(setup.interface);
     let config = CaptureConfig {
-        input: wiretape::pipeline::Input::Live {
-            ring: Box::new(RingOptions::new(setup.interface)),
+        input: wiretape::pipeline::Input::Live(vec![LiveInput {
+            ring: RingOptions::new(setup.interface),
             queues: 1,
-        },
+        }]),
         journal: Some(JournalOptions {
             segment_bytes: 64 << 20,
             application: format!("wiretape {}", engine::version()),

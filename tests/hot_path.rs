@@ -21,7 +21,7 @@ use wiretape::lab::send::{Pace, SendOptions, send};
 use wiretape::pipeline::control::Status;
 use wiretape::pipeline::ladder::Shed;
 use wiretape::pipeline::placement::Layout;
-use wiretape::pipeline::{CaptureConfig, Command as Asked, Hooks, Input, run};
+use wiretape::pipeline::{CaptureConfig, Command as Asked, Hooks, Input, LiveInput, run};
 use wiretape::validate::JudgeConfig;
 
 /// Counts what threads named `wt-capture-*`, `wt-worker-*` and `wt-fused-*` allocate.
@@ -126,14 +126,14 @@ fn nothing_is_allocated_per_packet() {
         CALLS_LOOKED_AT.store(0, Relaxed);
         let Some(report) = run_in_netns(|_| {
             let config = CaptureConfig {
-                input: Input::Live {
-                    ring: Box::new(RingOptions {
+                input: Input::Live(vec![LiveInput {
+                    ring: RingOptions {
                         mode,
                         spin: mode == Mode::Latency,
                         ..RingOptions::new(Lab::RECEIVER)
-                    }),
+                    },
                     queues: 1,
-                },
+                }]),
                 journal: Some(journal),
                 judge: JudgeConfig::default(),
                 layout,

@@ -21,7 +21,7 @@ use wiretape::metrics::{Snapshot, histogram};
 use wiretape::pipeline::counters::Step;
 use wiretape::pipeline::ladder::Shed;
 use wiretape::pipeline::placement::{self, Layout, Pair};
-use wiretape::pipeline::{CaptureConfig, Command, Hooks, Input, run};
+use wiretape::pipeline::{CaptureConfig, Command, Hooks, Input, LiveInput, run};
 use wiretape::sys::sched;
 use wiretape::validate::JudgeConfig;
 
@@ -240,7 +240,7 @@ fn wiretape(variant: Variant, load: Load, dir: &Path) -> Round {
     }
     let layout = if variant == Variant::V2Split { Layout::Split } else { Layout::Fused };
     let config = CaptureConfig {
-        input: Input::Live { ring: Box::new(ring), queues: 1 },
+        input: Input::Live(vec![LiveInput { ring, queues: 1 }]),
         journal: Some(JournalOptions { segment_bytes: 64 << 20, ..JournalOptions::new(&journal) }),
         judge: JudgeConfig::default(),
         layout,

@@ -201,9 +201,17 @@ pub enum StampArg {
 /// Words of `wiretape capture`.
 #[derive(Args, Debug)]
 pub struct CaptureArgs {
-    /// Capture from this interface.
-    #[arg(short = 'i', long, value_name = "INTERFACE", conflicts_with = "read", help_heading = "Source")]
-    pub interface: Option<String>,
+    /// Capture from this interface. Several (repeated, or with commas) are captured together, each on queues of
+    /// its own: so that lines A and B of a feed may come in on two interfaces.
+    #[arg(
+        short = 'i',
+        long,
+        value_name = "INTERFACE",
+        value_delimiter = ',',
+        conflicts_with = "read",
+        help_heading = "Source"
+    )]
+    pub interface: Vec<String>,
     /// Read packets from this pcap or pcapng file ("-": standard input) through the same pipeline.
     #[arg(short = 'r', long, value_name = "FILE", help_heading = "Source")]
     pub read: Option<String>,
@@ -235,7 +243,7 @@ pub struct CaptureArgs {
     /// Which packets: what comes in, what this host sends, or both.
     #[arg(short = 'Q', long, value_enum, default_value_t, help_heading = "Source")]
     pub direction: DirectionArg,
-    /// Spread packets over this many queues, each with its own threads and segments.
+    /// Spread each interface's packets over this many queues, each with its own threads and segments.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64),
           help_heading = "Source")]
     pub queues: u16,
@@ -437,8 +445,8 @@ pub struct CpuPairs(pub Vec<Pair>);
 /// Where packets come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// An interface.
-    Interface(String),
+    /// Interfaces; at least one, each once.
+    Interfaces(Vec<String>),
     /// A capture file.
     File(String),
 }
@@ -488,9 +496,9 @@ pub struct Checked {
 /// # Errors
 /// A sentence that names the word and the mend; exit code 2.
 pub fn check(args: &CaptureArgs) -> Result<Checked, String> {
-    let input = match (&args.interface, &args.read) {
-        (Some(interface), None) => Input::Interface(interface.clone()),
-        (None, Some(file)) => Input::File(file.clone()),
+    let input = match (args.interface.as_slice(), &args.read) {
+        ([_, ..], None) => Input::Interfaces(interfaces(args)?),
+        ([], Some(file)) => Input::File(file.clone()),
         _ => {
             return Err(
                 "say where packets come from: -i INTERFACE or -r FILE (-D lists interfaces)".to_owned()
@@ -534,6 +542,21 @@ pub fn check(args: &CaptureArgs) -> Result<Checked, String> {
     autostop_words(&mut checked, &args.autostop)?;
     Ok(checked)
 }
+
+/// The interfaces, each once.
+fn interfaces(args: &CaptureArgs) -> Result<Vec<String>, String> {
+    let names = &args.interface;
+    if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(*name)) {
+        return Err(format!("-i {twice} stands twice; each interface is captured once"));
+    }
+    if names.len() * usize::from(args.queues) > MAX_QUEUES {
+        return Err(format!("more than {MAX_QUEUES} queues over all interfaces; lower --queues"));
+    }
+    Ok(names.clone())
+}
+
+/// Most queues of a capture: each has a ring, threads and segments of its own.
+const MAX_QUEUES: usize = 64;
 
 /// An option that could have no effect beside the others is a mistake too.
 fn refuse_without_effect(args: &CaptureArgs) -> Result<(), String> {

@@ -59,10 +59,20 @@ impl Output {
     }
 
     /// Appends a record to its schema's stream.
+    #[inline]
     pub fn put<R: AsRef<[u8]>>(&mut self, schema: Schema, record: &R) {
-        if let Some(at) = SCHEMAS.iter().position(|other| *other == schema) {
-            self.streams[at].extend_from_slice(record.as_ref());
+        if let Some(stream) = self.streams.get_mut(Self::index(schema)) {
+            stream.extend_from_slice(record.as_ref());
         }
+    }
+
+    /// Index of a schema's stream; the number of streams for a schema that has none.
+    pub const fn index(schema: Schema) -> usize {
+        let mut at = 0;
+        while at < SCHEMAS.len() && SCHEMAS[at] as u16 != schema as u16 {
+            at += 1;
+        }
+        at
     }
 
     /// Appends a row to the side table.

@@ -73,16 +73,62 @@ pub struct Status {
     pub ladder: u64,
 }
 
+/// An interface that is watched.
+#[derive(Debug)]
+pub struct Link {
+    watch: LinkWatch,
+    nic: NicLosses,
+    /// What its NIC had dropped before the capture.
+    dropped_before: u64,
+    /// The first of its queues: losses in the NIC are the interface's, and stand there.
+    first_queue: usize,
+}
+
+impl Link {
+    /// Watches an interface from now on.
+    pub fn new(mut watch: LinkWatch, first_queue: usize) -> Self {
+        let dropped_before = watch.nic_dropped();
+        Self { watch, nic: NicLosses::new(dropped_before), dropped_before, first_queue }
+    }
+    /// The interface's name.
+    pub fn name(&self) -> &str {
+        self.watch.name()
+    }
+    /// Its first queue, and what its NIC has dropped since the capture began.
+    pub fn dropped_in_all(&mut self) -> (usize, u64) {
+        (self.first_queue, self.watch.nic_dropped().saturating_sub(self.dropped_before))
+    }
+    fn event(&mut self) -> Option<(EventKind, String)> {
+        let event = self.watch.check()?;
+        let name = self.watch.name();
+        Some(match event {
+            LinkEvent::Up { ifindex } => {
+                (EventKind::LINK_UP, format!("{name}: link is up (interface index {ifindex})"))
+            }
+            LinkEvent::Down => {
+                (EventKind::LINK_DOWN, format!("{name}: link is down; the capture waits for it"))
+            }
+            LinkEvent::Stranded { why } => {
+                (EventKind::LINK_DOWN, format!("{name}: came back, but cannot be captured from again: {why}"))
+            }
+            LinkEvent::Gone => (
+                EventKind::LINK_DOWN,
+                format!("{name}: the interface is gone; the capture waits for it to come back"),
+            ),
+        })
+    }
+}
+
 /// The NIC's losses that stand on tape already.
 #[derive(Clone, Copy, Debug)]
-pub struct NicLosses {
+struct NicLosses {
     dropped: u64,
     looked_ns: u64,
 }
 
 impl NicLosses {
     /// None yet; the NIC's counter stands at `dropped`.
-    pub fn new(dropped: u64) -> Self {
+    fn new(dropped: u64) -> Self {
         Self { dropped, looked_ns: SystemClock.now_ns() }
     }
     /// The counter stands at `dropped` now: what came since the last look, if anything.
@@ -105,10 +151,8 @@ pub struct Control<'a> {
     pub signals: &'a Signals,
     /// The journal's keeper, if there is a journal.
     pub keeper: Option<KeeperHandle>,
-    /// The interface, if live.
-    pub link: Option<LinkWatch>,
-    /// What the NIC lost, as far as it stands on tape.
-    pub nic: NicLosses,
+    /// The interfaces, if live.
+    pub links: Vec<Link>,
     /// The NIC's clock, if it has one.
     pub phc: Option<Phc>,
     /// `--duration`.
@@ -222,23 +266,10 @@ impl Control<'_> {
     }
 
     fn look_at_link(&mut self, hooks: &mut dyn Hooks) {
-        let Some(event) = self.link.as_mut().and_then(LinkWatch::check) else { return };
-        let kind = match event {
-            LinkEvent::Up { .. } => EventKind::LINK_UP,
-            LinkEvent::Down | LinkEvent::Gone | LinkEvent::Stranded { .. } => EventKind::LINK_DOWN,
-        };
-        let name = self.link.as_ref().map(|l| l.name().to_owned()).unwrap_or_default();
-        let text = match event {
-            LinkEvent::Up { ifindex } => format!("{name}: link is up (interface index {ifindex})"),
-            LinkEvent::Down => format!("{name}: link is down; the capture waits for it"),
-            LinkEvent::Stranded { why } => {
-                format!("{name}: came back, but cannot be captured from again: {why}")
-            }
-            LinkEvent::Gone => {
-                format!("{name}: the interface is gone; the capture waits for it to come back")
-            }
-        };
-        self.event(hooks, kind, 0, text);
+        let events: Vec<_> = self.links.iter_mut().filter_map(Link::event).collect();
+        for (kind, text) in events {
+            self.event(hooks, kind, 0, text);
+        }
     }
 
     /// Keeps a warning for the report, up to a number: a capture of weeks must not grow by its own complaints.
@@ -252,13 +283,14 @@ impl Control<'_> {
         }
     }
 
-    /// Losses in the NIC go on the first queue's tape: they are the interface's, not a queue's.
+    /// Losses in the NIC go on the tape of its interface's first queue: they are no queue's own.
     fn look_at_nic(&mut self) {
-        let Some(link) = &mut self.link else { return };
-        if let Some(loss) = self.nic.grown_to(link.nic_dropped(), SystemClock.now_ns())
-            && let Some(notes) = self.notes.first_mut()
-        {
-            let _ = notes.push(Note::Loss(loss));
+        for link in &mut self.links {
+            if let Some(loss) = link.nic.grown_to(link.watch.nic_dropped(), SystemClock.now_ns())
+                && let Some(notes) = self.notes.get_mut(link.first_queue)
+            {
+                let _ = notes.push(Note::Loss(loss));
+            }
         }
     }
 

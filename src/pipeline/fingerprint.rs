@@ -43,6 +43,18 @@ pub fn of_interface(name: &str) -> BTreeMap<String, String> {
     facts
 }
 
+/// The host's facts and those of its interfaces: the first one's by their plain names, the others' with
+/// the interface's name behind (`mac.eth1`).
+pub fn of_interfaces(names: &[String]) -> BTreeMap<String, String> {
+    let mut facts = names.first().map_or_else(of_host, |name| of_interface(name));
+    let host = of_host();
+    for name in names.iter().skip(1) {
+        let own = of_interface(name).into_iter().filter(|(fact, _)| !host.contains_key(fact));
+        facts.extend(own.map(|(fact, value)| (format!("{fact}.{name}"), value)));
+    }
+    facts
+}
+
 fn cpu_model(cpuinfo: &str) -> Option<String> {
     let line = cpuinfo.lines().find(|l| l.starts_with("model name"))?;
     Some(line.split_once(':')?.1.to_owned())

@@ -12,9 +12,7 @@ pub mod queue;
 pub mod report;
 pub mod worker;
 
-use crate::capture::af_packet::{
-    self, Fanout, Granted, LinkWatch, Mode, OpenError, OpenedQueues, Ring, RingOptions,
-};
+use crate::capture::af_packet::{self, Fanout, Granted, Mode, OpenError, OpenedQueues, Ring, RingOptions};
 use crate::capture::file::{FileOptions, FileSource};
 use crate::capture::{Lease, Source, SourceError};
 use crate::clock::{Clock, SystemClock};
@@ -28,7 +26,7 @@ use crate::ring::{Consumer, ring};
 use crate::sys::phc::Phc;
 use crate::time::StampClock;
 use crate::validate::{Judge, JudgeConfig};
-use control::{Control, NicLosses, Status};
+use control::{Control, Link, Status};
 use counters::{CaptureCounters, WorkerCounters, step_histograms};
 use ladder::{Ladder, Shed};
 use placement::{Layout, Pair, Quiet};
@@ -45,15 +43,19 @@ use worker::{CountLimit, Worker, WorkerParts};
 /// Where packets come from.
 #[derive(Debug)]
 pub enum Input {
-    /// An interface, over this many queues.
-    Live {
-        /// How the rings are opened.
-        ring: Box<RingOptions>,
-        /// How many.
-        queues: u16,
-    },
+    /// Interfaces, each over queues of its own.
+    Live(Vec<LiveInput>),
     /// A capture file.
     File(FileOptions),
+}
+
+/// One interface to capture from.
+#[derive(Debug)]
+pub struct LiveInput {
+    /// How its rings are opened.
+    pub ring: RingOptions,
+    /// Over how many queues.
+    pub queues: u16,
 }
 
 /// A capture, fully decided.
@@ -264,8 +266,9 @@ enum Sources {
 /// An opened input: its sources and what is known about them.
 struct OpenInput {
     sources: Sources,
-    interface: Option<InterfaceDef>,
-    link: Option<LinkWatch>,
+    /// The interface of each queue; none for a file, whose interfaces come with its packets.
+    interfaces: Vec<InterfaceDef>,
+    links: Vec<Link>,
     words: String,
     warnings: Vec<String>,
     live: bool,
@@ -283,8 +286,8 @@ fn open_input(input: Input) -> Result<OpenInput, StartError> {
             let source = FileSource::open(options)?;
             Ok(OpenInput {
                 sources: Sources::File(vec![source]),
-                interface: None,
-                link: None,
+                interfaces: Vec::new(),
+                links: Vec::new(),
                 words,
                 warnings: Vec::new(),
                 live: false,
@@ -293,31 +296,46 @@ fn open_input(input: Input) -> Result<OpenInput, StartError> {
                 capacities: vec![FILE_BATCHES],
             })
         }
-        Input::Live { ring, queues } => {
-            let OpenedQueues { rings, interface, warnings, link } = af_packet::open_queues(&ring, queues)?;
-            let mut warnings = warnings;
-            if queues > 1 && ring.fanout == Fanout::LoadBalance {
-                warnings.push(
-                    "--fanout lb deals the packets of one feed to several queues, each of which sees gaps; \
-                     use hash to keep a feed together"
-                        .to_owned(),
-                );
-            }
-            let words = rings.first().map(|(_, granted)| granted_words(&interface, granted, rings.len()));
-            let units = |(_, granted): &(Ring, Granted)| usize::try_from(granted.units).unwrap_or(usize::MAX);
-            Ok(OpenInput {
-                phc_index: rings.first().and_then(|(_, granted)| granted.phc_index),
-                nic_stamps: rings.iter().any(|(_, granted)| granted.hardware_stamps),
-                capacities: rings.iter().map(units).collect(),
-                sources: Sources::Rings(rings.into_iter().map(|(ring, _)| ring).collect()),
-                interface: Some(interface),
-                link: Some(link),
-                words: words.unwrap_or_default(),
-                warnings,
-                live: true,
-            })
+        Input::Live(inputs) => open_live(inputs),
+    }
+}
+
+fn open_live(inputs: Vec<LiveInput>) -> Result<OpenInput, StartError> {
+    let (mut all_rings, mut interfaces, mut links) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut words, mut warnings, mut capacities) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut phc_index, mut nic_stamps) = (None, false);
+    for LiveInput { ring, queues } in inputs {
+        let opened = af_packet::open_queues(&ring, queues)?;
+        let OpenedQueues { rings, interface, warnings: said, link } = opened;
+        warnings.extend(said);
+        if queues > 1 && ring.fanout == Fanout::LoadBalance {
+            warnings.push(
+                "--fanout lb deals the packets of one feed to several queues, each of which sees gaps; \
+                 use hash to keep a feed together"
+                    .to_owned(),
+            );
+        }
+        links.push(Link::new(link, all_rings.len()));
+        words.extend(rings.first().map(|(_, granted)| granted_words(&interface, granted, rings.len())));
+        for (ring, granted) in rings {
+            phc_index = phc_index.or(granted.phc_index);
+            nic_stamps |= granted.hardware_stamps;
+            capacities.push(usize::try_from(granted.units).unwrap_or(usize::MAX));
+            interfaces.push(interface.clone());
+            all_rings.push(ring);
         }
     }
+    Ok(OpenInput {
+        sources: Sources::Rings(all_rings),
+        interfaces,
+        links,
+        words: words.join("; "),
+        warnings,
+        live: true,
+        phc_index,
+        nic_stamps,
+        capacities,
+    })
 }
 
 /// What was granted, in one line.
@@ -398,14 +416,12 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
     };
     let handle = keeper.as_ref().map(Keeper::handle);
     let phc = input.phc_index.and_then(|index| Phc::open(index).ok());
-    let nic_before = input.link.as_mut().map_or(0, LinkWatch::nic_dropped);
     let mut control = Control {
         notes: note_ends,
         views: &shared.views,
         signals: &shared.signals,
         keeper: handle.clone(),
-        link: input.link,
-        nic: NicLosses::new(nic_before),
+        links: std::mem::take(&mut input.links),
         phc,
         duration: config.duration,
         stop_bytes: config.stop_bytes,
@@ -421,9 +437,9 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         let keeper_thread =
             keeper.map(|keeper| named(scope, "wt-keeper".to_owned(), move || keeper.run(stop)));
         control.event(hooks, EventKind::START, 0, format!("capture began on {}", report.source));
-        for worker in &mut workers {
+        for (queue, worker) in workers.iter_mut().enumerate() {
             // Waits for the keeper's first segment, so that the first packet finds it ready.
-            if let Some(interface) = &input.interface {
+            if let Some(interface) = input.interfaces.get(queue) {
                 worker.interface(interface);
             }
             worker.take_notes();
@@ -468,7 +484,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         control.drain(hooks, &data_done);
         ended.name().clone_into(&mut report.ended);
 
-        let nic_dropped = control.link.as_mut().map_or(0, LinkWatch::nic_dropped).saturating_sub(nic_before);
+        let nic_dropped: BTreeMap<usize, u64> = control.links.iter_mut().map(Link::dropped_in_all).collect();
         for (queue, chain) in chains.into_iter().enumerate() {
             let QueueEnd { worker, result } = chain.join();
             if let Err(error) = result {
@@ -478,7 +494,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
             // A file's counts are of the whole file, whose packets may be of several interfaces: only what the
             // writer counts itself is true of each.
             let stats = if input.live {
-                live_statistics(capture, (queue == 0).then_some(nic_dropped))
+                live_statistics(capture, nic_dropped.get(&queue).copied())
             } else {
                 InterfaceStats::default()
             };
@@ -503,7 +519,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
             report.journal = Some(part);
         }
         report.ended_ns = SystemClock.now_ns();
-        report::add_counts(&mut report, &shared.views, nic_dropped, handle.is_some());
+        report::add_counts(&mut report, &shared.views, nic_dropped.values().sum(), handle.is_some());
     });
     report.warnings = std::mem::take(&mut control.warnings);
     report.warnings.extend(afterthoughts(&report, &control, input.nic_stamps));
@@ -513,7 +529,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
 }
 
 /// What the kernel counted on one queue, for the tape. The NIC's count is the whole interface's: it stands once, on
-/// the first queue.
+/// the interface's first queue.
 fn live_statistics(capture: &CaptureCounters, nic_dropped: Option<u64>) -> InterfaceStats {
     InterfaceStats {
         received: Some(capture.received.get()),
@@ -533,9 +549,9 @@ fn open_both(
 ) -> Result<(Option<OpenTape>, OpenInput), StartError> {
     let input = match input {
         Input::File(_) => Err(open_input(input)?),
-        Input::Live { ring, queues } => {
-            af_packet::probe(&ring)?;
-            Ok(Input::Live { ring, queues })
+        Input::Live(inputs) => {
+            inputs.iter().try_for_each(|input| af_packet::probe(&input.ring).map(|_| ()))?;
+            Ok(Input::Live(inputs))
         }
     };
     let mut tape = None;
@@ -628,8 +644,9 @@ fn missing_nic_stamps(name: &str, stamps: &BTreeMap<&'static str, u64>) -> Optio
 /// What the counts say that an operator should know, with the mend.
 fn afterthoughts(report: &Report, control: &Control<'_>, nic_stamps: bool) -> Vec<String> {
     let mut words = Vec::new();
-    let name = control.link.as_ref().map_or("INTERFACE", LinkWatch::name);
-    words.extend(nic_stamps.then(|| missing_nic_stamps(name, &report.stamps)).flatten());
+    let names: Vec<&str> = control.links.iter().map(Link::name).collect();
+    let name = if names.is_empty() { "INTERFACE".to_owned() } else { names.join(", ") };
+    words.extend(nic_stamps.then(|| missing_nic_stamps(&name, &report.stamps)).flatten());
     if report.packets.gso > 0 {
         words.push(format!(
             "{} packets are several datagrams merged by the kernel: sequence checks cannot see the seams; \
@@ -637,7 +654,7 @@ fn afterthoughts(report: &Report, control: &Control<'_>, nic_stamps: bool) -> Ve
             report.packets.gso
         ));
     }
-    if report.stamps.len() > 1 && control.link.is_some() {
+    if report.stamps.len() > 1 && !control.links.is_empty() {
         words.push(
             "packets were stamped by more than one clock; histograms are kept apart, compare no times across them"
                 .to_owned(),
