@@ -11,10 +11,10 @@ mod candidate;
 mod desk;
 mod epoch;
 mod feed;
+pub mod follow;
 mod hold;
 mod ledger;
 mod lines;
-pub mod follow;
 pub mod normalize;
 pub mod output;
 mod race;
@@ -26,6 +26,6 @@ pub mod side;
 pub mod spread;
 pub mod timing;
 
+pub mod tape;
 #[cfg(test)]
 mod tests;
-pub mod tape;
