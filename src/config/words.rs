@@ -66,17 +66,12 @@ pub(super) fn protocol(raw: &Spanned<String>) -> Result<FeedProtocol, Complaint>
 
 /// A severity.
 pub(super) fn severity(raw: &Spanned<String>) -> Result<Severity, Complaint> {
-    match raw.get_ref().as_str() {
-        "off" => Ok(Severity::Off),
-        "info" => Ok(Severity::Info),
-        "warning" => Ok(Severity::Warning),
-        "error" => Ok(Severity::Error),
-        other => {
-            let what =
-                format!("unknown severity \"{other}\"; known: \"off\", \"info\", \"warning\", \"error\"");
-            Err(Complaint::of(raw, what))
-        }
-    }
+    let all = [Severity::Off, Severity::Info, Severity::Warning, Severity::Error];
+    let found = all.into_iter().find(|severity| severity.name() == raw.get_ref());
+    found.ok_or_else(|| {
+        let known = all.map(|severity| format!("\"{}\"", severity.name())).join(", ");
+        Complaint::of(raw, format!("unknown severity \"{}\"; known: {known}", raw.get_ref()))
+    })
 }
 
 /// Where datagrams go.
