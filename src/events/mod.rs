@@ -11,3 +11,5 @@ pub mod output;
 pub mod room;
 pub mod rules;
 pub mod side;
+pub mod spread;
+pub mod timing;
