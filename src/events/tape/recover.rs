@@ -51,6 +51,8 @@ pub fn recover(journal: &Path) -> io::Result<(Vec<Cut>, Vec<String>)> {
         };
         match done {
             Ok(found) => cuts.extend(found),
+            // An earlier capture that has left its journal and still makes events of it.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
             Err(error) => remarks.push(format!(
                 "the event tape in {} could not be ended: {error}; `tape decode --rebuild` makes it anew",
                 dir.display()
@@ -91,6 +93,7 @@ pub fn cut_capture(dir: &Path, mut capture: Capture, state: State, reason: &str)
     capture.state = state;
     reason.clone_into(&mut capture.reason);
     capture.write(dir)?;
+    manifest.unlock()?;
     Ok(cuts)
 }
 
@@ -98,6 +101,7 @@ pub fn cut_capture(dir: &Path, mut capture: Capture, state: State, reason: &str)
 fn open_manifest(dir: &Path) -> io::Result<(File, Vec<Line>)> {
     let path = dir.join(MANIFEST);
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
+    file.try_lock().map_err(files::busy)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     let (lines, whole_bytes) = parse_manifest(&bytes)
