@@ -12,4 +12,6 @@ pub mod output;
 pub mod room;
 pub mod rules;
 pub mod side;
+pub mod spread;
+pub mod timing;
 pub mod tape;
