@@ -96,7 +96,11 @@ impl Compare {
     pub fn finish(mut self) -> io::Result<Compared> {
         let mut names = Vec::new();
         for feed in &self.capture.feeds {
-            for entry in std::fs::read_dir(self.dir.join(&feed.directory))? {
+            let entries = match std::fs::read_dir(self.dir.join(&feed.directory)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
                 names
                     .extend(entry?.file_name().into_string().map(|n| format!("{}/{n}", feed.directory)).ok());
             }

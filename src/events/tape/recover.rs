@@ -41,7 +41,8 @@ pub fn recover(journal: &Path) -> io::Result<(Vec<Cut>, Vec<String>)> {
         Err(error) => return Err(error),
     }
     dirs.sort();
-    for dir in dirs.iter().filter(|dir| dir.is_dir()) {
+    // What a rebuilding that was killed has left has an ending, and is nobody's event tape.
+    for dir in dirs.iter().filter(|dir| dir.is_dir() && dir.extension().is_none()) {
         let done = match Capture::read(dir) {
             Ok(Some(capture)) if capture.state == State::Live => {
                 cut_capture(dir, capture, State::Cut, "the capture did not end in good order")
@@ -95,6 +96,19 @@ pub fn cut_capture(dir: &Path, mut capture: Capture, state: State, reason: &str)
     capture.write(dir)?;
     manifest.unlock()?;
     Ok(cuts)
+}
+
+/// True if a capture (or a rebuilding) still writes the event tape in `dir`.
+///
+/// # Errors
+/// What the system says.
+pub fn is_being_written(dir: &Path) -> io::Result<bool> {
+    let file = File::open(dir.join(MANIFEST))?;
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(true),
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// The manifest for appending, its torn line cut off, and its lines.
