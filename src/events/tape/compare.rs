@@ -218,7 +218,8 @@ impl Store for Compare {
                 file_differs(&mut self.done, &against.name, "has another head");
             }
         }
-        if is_whole && self.done.differences == before {
+        let is_there = against.file.is_some();
+        if is_whole && is_there && self.done.differences == before {
             let line = self.lines.get(&against.name);
             let path = self.dir.join(&against.name);
             let is_entered = line.is_some_and(|line| line.records == records && line.is_sealed);
@@ -227,7 +228,7 @@ impl Store for Compare {
                 file_differs(&mut self.done, &against.name, "is not what the manifest says");
             }
         }
-        self.done.files += u64::from(self.done.differences == before);
+        self.done.files += u64::from(is_there && self.done.differences == before);
         Ok(())
     }
 }
