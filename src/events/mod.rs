@@ -29,3 +29,4 @@ pub mod timing;
 #[cfg(test)]
 mod tests;
 pub mod tape;
+pub mod timing;

@@ -6,6 +6,7 @@
 
 pub mod bursts;
 pub mod decode;
+pub mod events;
 pub mod export;
 pub mod extract;
 pub mod feeds;
