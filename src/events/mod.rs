@@ -6,8 +6,12 @@
 //!
 //! `record on tape → line → arbitration (room, lines) → normalizer (one a protocol) → output (DBN records, side rows)`
 
+pub mod follow;
 pub mod normalize;
 pub mod output;
 pub mod room;
 pub mod rules;
 pub mod side;
+pub mod spread;
+pub mod timing;
+pub mod tape;

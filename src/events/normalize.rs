@@ -1,5 +1,7 @@
 //! What turns a protocol's messages into events: one file a protocol.
 
+pub mod common;
+
 use super::output::{Arrival, Output};
 use crate::feed::{FeedConfig, Frame};
 

@@ -78,4 +78,13 @@ impl Room {
     pub fn outputs(&mut self) -> impl Iterator<Item = (&FeedConfig, &mut Output)> {
         self.feeds.iter_mut().map(|feed| (&feed.config, &mut feed.output))
     }
+    /// The same, with the instrument ids and symbols that the feed's normalizer knows by now.
+    pub fn outputs_with_symbols(
+        &mut self,
+    ) -> impl Iterator<Item = (&FeedConfig, &[(u32, String)], &mut Output)> {
+        self.feeds.iter_mut().map(|feed| {
+            let symbols = feed.normalizer.as_ref().map_or(&[][..], |normalizer| normalizer.symbols());
+            (&feed.config, symbols, &mut feed.output)
+        })
+    }
 }
