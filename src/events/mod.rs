@@ -24,6 +24,7 @@ pub mod rules;
 mod seen;
 pub mod side;
 pub mod spread;
+pub mod tape;
 pub mod timing;
 
 pub mod tape;
