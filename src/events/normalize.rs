@@ -1,13 +1,16 @@
 //! What turns a protocol's messages into events: one file a protocol.
 
 pub mod common;
+pub mod iex;
+pub mod numbering;
 
 use super::output::{Arrival, Output};
-use crate::feed::{FeedConfig, Frame};
+use crate::feed::{FeedConfig, FeedProtocol, Frame};
 
 /// The normalizer of a feed; `None` for protocols whose messages nobody can read (bare MoldUDP64, sequenced).
 pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
     match feed.protocol {
+        FeedProtocol::IexTp => Some(Box::new(iex::Iex::new(feed))),
         _ => None,
     }
 }
