@@ -4,6 +4,7 @@
 
 use super::rules::{Rule, RuleBook};
 use super::side::SideRow;
+use super::timing::Timing;
 use crate::feed::FeedConfig;
 use crate::time::Stamp;
 use dbn::Schema;
@@ -41,6 +42,7 @@ pub struct Output {
     pub side: Vec<u8>,
     /// Rules in force, and counts.
     pub rules: RuleBook,
+    pub(super) timing: Timing,
     lines: Vec<String>,
 }
 
@@ -51,15 +53,26 @@ impl Output {
             streams: std::array::from_fn(|_| Vec::new()),
             side: Vec::new(),
             rules: RuleBook::new(&feed.rules),
+            timing: Timing::new(&feed.limits),
             lines: feed.lines.iter().map(|line| line.name.clone()).collect(),
         }
     }
 
     /// Appends a record to its schema's stream.
+    #[inline]
     pub fn put<R: AsRef<[u8]>>(&mut self, schema: Schema, record: &R) {
-        if let Some(at) = SCHEMAS.iter().position(|other| *other == schema) {
-            self.streams[at].extend_from_slice(record.as_ref());
+        if let Some(stream) = self.streams.get_mut(Self::index(schema)) {
+            stream.extend_from_slice(record.as_ref());
         }
+    }
+
+    /// Index of a schema's stream; the number of streams for a schema that has none.
+    pub const fn index(schema: Schema) -> usize {
+        let mut at = 0;
+        while at < SCHEMAS.len() && SCHEMAS[at] as u16 != schema as u16 {
+            at += 1;
+        }
+        at
     }
 
     /// Appends a row to the side table.
@@ -83,5 +96,14 @@ impl Output {
         let line = self.lines.get(arrival.line).cloned().unwrap_or_default();
         let at_ns = arrival.stamp.ns;
         self.side(&SideRow::Rule { at_ns, rule: rule.name(), severity, line: &line, seq, value });
+    }
+
+    /// Normalizers give each message's exchange time here (ns since the Unix epoch): it is held against the message before it
+    /// and, where the packet does not say when it was sent, against the stamp.
+    #[inline]
+    pub fn event_time(&mut self, arrival: &Arrival, ts_event_ns: u64) {
+        for (rule, value) in self.timing.event(arrival.stamp, ts_event_ns).into_iter().flatten() {
+            self.broken(rule, arrival, self.timing.sequence, value);
+        }
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! Only type and length are judged here. A type that is not in the table is skipped and counted by
 //! the caller (new types appear without notice); a message longer than its layout is growth and
-//! accepted; a shorter one is not readable. The encoders are in [`encode`].
+//! accepted; a shorter one is not readable. Enumerations, quantities and prices are the events' rules, not
+//! structure. The messages as values are in [`messages`].
 
-pub mod encode;
+pub mod messages;
+/// The name under which generators know them.
+pub use messages as encode;
 
 use super::frame::Frame;
 use super::moldudp64;
