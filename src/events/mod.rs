@@ -11,10 +11,10 @@ mod candidate;
 mod desk;
 mod epoch;
 mod feed;
+pub mod follow;
 mod hold;
 mod ledger;
 mod lines;
-pub mod follow;
 pub mod normalize;
 pub mod output;
 mod race;
@@ -24,9 +24,8 @@ pub mod rules;
 mod seen;
 pub mod side;
 pub mod spread;
+pub mod tape;
 pub mod timing;
 
 #[cfg(test)]
 mod tests;
-pub mod tape;
-pub mod timing;
