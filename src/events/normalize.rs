@@ -1,5 +1,6 @@
 //! What turns a protocol's messages into events: one file a protocol.
 
+pub mod cme;
 pub mod common;
 pub mod itch50;
 
@@ -10,6 +11,7 @@ use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
 pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
     match feed.protocol {
         FeedProtocol::MoldUdp64Itch50 => Some(Box::new(itch50::Itch50::new(feed))),
+        FeedProtocol::CmeMdp3 => Some(Box::new(cme::Cme::new(feed))),
         _ => None,
     }
 }

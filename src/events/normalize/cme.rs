@@ -37,10 +37,14 @@ use crate::feed::{FeedConfig, Frame};
 use dbn::{FlagSet, MboMsg, RecordHeader, Schema, StatMsg, StatType, UNDEF_PRICE, flags, rtype};
 use plan::{Plan, int};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// `MatchEventIndicator`: the event ends with this message.
 const END_OF_EVENT: i64 = 1 << 7;
 const NS_PER_DAY: u64 = 86_400_000_000_000;
+
+/// Of each template, in the order of the table.
+static PLANS: LazyLock<Vec<Plan>> = LazyLock::new(|| TEMPLATES.iter().map(Plan::of).collect());
 
 /// What is known of an instrument, by its `SecurityID`.
 #[derive(Clone, Copy, Default, Debug)]
@@ -59,7 +63,6 @@ pub struct Cme {
     publisher_id: u16,
     channel_id: u8,
     wanted: BTreeMap<String, u32>,
-    plans: Vec<Plan>,
     instruments: BTreeMap<u32, Instrument>,
     symbols: Symbols,
     stamps: StampWatch,
@@ -89,7 +92,6 @@ impl Cme {
             publisher_id: feed.publisher_id,
             channel_id: feed.channel_id,
             wanted: feed.symbols.clone(),
-            plans: TEMPLATES.iter().map(Plan::of).collect(),
             instruments: BTreeMap::new(),
             symbols: Symbols::default(),
             stamps: StampWatch::default(),
@@ -100,9 +102,7 @@ impl Cme {
     }
 
     fn message(&mut self, message: &Message<'_>, mut at: At<'_>, out: &mut Output) {
-        let Some(plan) = self.plans.get(message.place) else { return };
-        // Taken out for as long as the message is read; put back below.
-        let plan = plan.clone();
+        let Some(plan) = PLANS.get(message.place) else { return };
         let root = message.root();
         let time = plan.root.time.or(plan.definition.updated).and_then(|field| root.bits(field));
         at.ts_event = time.unwrap_or(at.ts_event);
@@ -116,11 +116,11 @@ impl Cme {
         match message.template.about {
             About::Heartbeat => {}
             About::ChannelReset => self.channel_reset(&at, out),
-            About::Book => self.book(message, &plan, &at, out),
-            About::OrderBook => self.order_book(message, &plan, &at, out),
-            About::Trades => self.trades(message, &plan, &at, out),
+            About::Book => self.book(message, plan, &at, out),
+            About::OrderBook => self.order_book(message, plan, &at, out),
+            About::Trades => self.trades(message, plan, &at, out),
             About::SessionStatistics | About::DailyStatistics | About::Volume => {
-                self.statistics(message, &plan, &at, out);
+                self.statistics(message, plan, &at, out);
             }
             About::Limits => {
                 for entry in message.entries(plan.entries.place) {
@@ -128,11 +128,11 @@ impl Cme {
                     self.limits(&entry, &plan.entries.fields, id, &at, out);
                 }
             }
-            About::Status => self.status(&root, &plan.root, &at, out),
-            About::Snapshot => self.snapshot(message, &plan, &at, out),
-            About::OrderSnapshot => self.order_snapshot(message, &plan, &at, out),
-            About::Definition(instrument) => self.definition(message, &plan, instrument, &at, out),
-            About::Admin | About::Other => self.other(message, &plan, &at, out),
+            About::Status => self.status(message, &plan.root, &at, out),
+            About::Snapshot => self.snapshot(message, plan, &at, out),
+            About::OrderSnapshot => self.order_snapshot(message, plan, &at, out),
+            About::Definition(instrument) => self.definition(message, plan, instrument, &at, out),
+            About::Admin | About::Other => self.other(message, plan, &at, out),
         }
         if at.ends {
             self.end.finish(out);

@@ -2,11 +2,12 @@
 
 use super::plan::{Fields, Plan, int, letter, quantity};
 use super::{At, Cme, Mbo, NS_PER_DAY, Stat, price, size32};
+use crate::events::normalize::common::{c, sequence32};
 use crate::events::output::Output;
 use crate::events::rules::Rule;
 use crate::events::side::SideRow;
+use crate::feed::mdp3::layout::Field;
 use crate::feed::mdp3::sbe::{Message, Record};
-use crate::events::normalize::common::{c, sequence32};
 use dbn::{
     FlagSet, RecordHeader, Schema, StatType, StatUpdateAction, TradeMsg, UNDEF_ORDER_SIZE, UNDEF_PRICE,
     UNDEF_STAT_QUANTITY, UNDEF_TIMESTAMP, rtype,
@@ -61,6 +62,86 @@ fn counted(record: &Record<'_>, fields: &Fields) -> (u32, u32) {
     (number(fields.orders), number(fields.level))
 }
 
+fn level(
+    entry: &Record<'_>,
+    fields: &Fields,
+    id: u32,
+    gone: bool,
+    last: bool,
+    at: &At<'_>,
+    out: &mut Output,
+) {
+    let Some((side, implied)) = book_side(letter(entry, fields.kind)) else { return };
+    let price = price(entry, fields.px, at, out);
+    let size = match quantity(entry, fields.size) {
+        _ if gone => 0,
+        Ok(size) => size.unwrap_or(0),
+        Err(negative) => {
+            out.broken(Rule::QuantityNegative, at.arrival, at.seq, negative);
+            return;
+        }
+    };
+    let (orders, level) = counted(entry, fields);
+    let (at_ns, ts_event, seq) = (at.arrival.stamp.ns, at.ts_event, at.seq);
+    let of = match (at.flags & dbn::flags::SNAPSHOT != 0, implied) {
+        (false, false) => {
+            let instrument_id = id;
+            out.side(&SideRow::Level {
+                at_ns,
+                ts_event,
+                instrument_id,
+                seq,
+                side,
+                price,
+                size,
+                orders,
+                level,
+                last,
+            });
+            return;
+        }
+        (false, true) => "implied",
+        (true, false) => "snapshot",
+        (true, true) => "snapshot-implied",
+    };
+    out.side(&SideRow::LevelOf {
+        at_ns,
+        ts_event,
+        instrument_id: id,
+        seq,
+        of,
+        side,
+        price,
+        size,
+        orders,
+        level,
+        last,
+    });
+}
+
+fn order_action(action: Option<i64>, at: &At<'_>, out: &mut Output) -> Option<u8> {
+    match action {
+        Some(NEW) => Some(b'A'),
+        Some(CHANGE) => Some(b'M'),
+        Some(DELETE) => Some(b'C'),
+        other => {
+            out.broken(Rule::FieldUnknown, at.arrival, at.seq, other.unwrap_or(-1));
+            None
+        }
+    }
+}
+
+fn size(record: &Record<'_>, field: Option<&Field>, id: u32, at: &At<'_>, out: &mut Output) -> u32 {
+    match quantity(record, field) {
+        Ok(Some(size)) => size32(size, id, field.map_or("", |field| field.name), at, out),
+        Ok(None) => UNDEF_ORDER_SIZE,
+        Err(negative) => {
+            out.broken(Rule::QuantityNegative, at.arrival, at.seq, negative);
+            UNDEF_ORDER_SIZE
+        }
+    }
+}
+
 impl Cme {
     pub(super) fn book(&mut self, message: &Message<'_>, plan: &Plan, at: &At<'_>, out: &mut Output) {
         let entries = message.entries(plan.entries.place);
@@ -73,7 +154,7 @@ impl Cme {
                 (b'J', _) => self.clear(id, at, out),
                 (kind, Some(action @ (NEW | CHANGE | DELETE | OVERLAY))) if book_side(kind).is_some() => {
                     let last = at.ends && later.clone().all(|entry| self.id(&entry, fields.id) != id);
-                    self.level(&entry, fields, id, action == DELETE, last, at, out);
+                    level(&entry, fields, id, action == DELETE, last, at, out);
                 }
                 _ => {
                     let listed = entries.group.entry.fields;
@@ -89,7 +170,7 @@ impl Cme {
                 out.broken(Rule::FieldUnknown, at.arrival, at.seq, reference.unwrap_or(-1));
                 continue;
             };
-            let Some(action) = self.order_action(int(&order, orders.order_action), at, out) else {
+            let Some(action) = order_action(int(&order, orders.order_action), at, out) else {
                 continue;
             };
             let id = self.id(&entry, fields.id);
@@ -99,80 +180,9 @@ impl Cme {
                 action,
                 side: order_side(letter(&entry, fields.kind)),
                 price: price(&entry, fields.px, at, out),
-                size: self.size(&order, orders.display, id, at, out),
+                size: size(&order, orders.display, id, at, out),
             };
             self.mbo(at, out, mbo);
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what a level is")]
-    fn level(
-        &self,
-        entry: &Record<'_>,
-        fields: &Fields,
-        id: u32,
-        gone: bool,
-        last: bool,
-        at: &At<'_>,
-        out: &mut Output,
-    ) {
-        let Some((side, implied)) = book_side(letter(entry, fields.kind)) else { return };
-        let price = price(entry, fields.px, at, out);
-        let size = match quantity(entry, fields.size) {
-            _ if gone => 0,
-            Ok(size) => size.unwrap_or(0),
-            Err(negative) => {
-                out.broken(Rule::QuantityNegative, at.arrival, at.seq, negative);
-                return;
-            }
-        };
-        let (orders, level) = counted(entry, fields);
-        let (at_ns, ts_event, seq) = (at.arrival.stamp.ns, at.ts_event, at.seq);
-        let snapshot = at.flags & dbn::flags::SNAPSHOT != 0;
-        out.side(&match (snapshot, implied) {
-            (false, false) => {
-                SideRow::Level { at_ns, ts_event, instrument_id: id, seq, side, price, size, orders, level, last }
-            }
-            (_, true) | (true, _) => {
-                let of = match (snapshot, implied) {
-                    (true, true) => "snapshot-implied",
-                    (true, false) => "snapshot",
-                    _ => "implied",
-                };
-                SideRow::LevelOf {
-                    at_ns, ts_event, instrument_id: id, seq, of, side, price, size, orders, level, last,
-                }
-            }
-        });
-    }
-
-    fn order_action(&self, action: Option<i64>, at: &At<'_>, out: &mut Output) -> Option<u8> {
-        match action {
-            Some(NEW) => Some(b'A'),
-            Some(CHANGE) => Some(b'M'),
-            Some(DELETE) => Some(b'C'),
-            other => {
-                out.broken(Rule::FieldUnknown, at.arrival, at.seq, other.unwrap_or(-1));
-                None
-            }
-        }
-    }
-
-    fn size(
-        &self,
-        record: &Record<'_>,
-        field: Option<&crate::feed::mdp3::layout::Field>,
-        id: u32,
-        at: &At<'_>,
-        out: &mut Output,
-    ) -> u32 {
-        match quantity(record, field) {
-            Ok(Some(size)) => size32(size, id, field.map_or("", |field| field.name), at, out),
-            Ok(None) => UNDEF_ORDER_SIZE,
-            Err(negative) => {
-                out.broken(Rule::QuantityNegative, at.arrival, at.seq, negative);
-                UNDEF_ORDER_SIZE
-            }
         }
     }
 
@@ -185,27 +195,19 @@ impl Cme {
                 self.clear(id, at, out);
                 continue;
             }
-            let Some(action) = self.order_action(int(&entry, fields.action), at, out) else { continue };
+            let Some(action) = order_action(int(&entry, fields.action), at, out) else { continue };
             self.order(&entry, fields, id, action, at, out);
         }
     }
 
-    fn order(
-        &self,
-        entry: &Record<'_>,
-        fields: &Fields,
-        id: u32,
-        action: u8,
-        at: &At<'_>,
-        out: &mut Output,
-    ) {
+    fn order(&self, entry: &Record<'_>, fields: &Fields, id: u32, action: u8, at: &At<'_>, out: &mut Output) {
         let mbo = Mbo {
             id,
             order: fields.order.and_then(|field| entry.bits(field)).unwrap_or(0),
             action,
             side: order_side(letter(entry, fields.kind)),
             price: price(entry, fields.px, at, out),
-            size: self.size(entry, fields.display, id, at, out),
+            size: size(entry, fields.display, id, at, out),
         };
         self.mbo(at, out, mbo);
     }
@@ -248,21 +250,13 @@ impl Cme {
             let (orders, _) = counted(&entry, fields);
             for fill in fills.by_ref().take(orders as usize) {
                 let order = plan.orders.fields.order.and_then(|field| fill.bits(field)).unwrap_or(0);
-                let size = self.size(&fill, plan.orders.fields.last_qty, id, at, out);
+                let size = size(&fill, plan.orders.fields.last_qty, id, at, out);
                 self.mbo(at, out, Mbo { id, order, action: b'F', side: b'N', price, size });
             }
         }
     }
 
-    fn trade(
-        &self,
-        entry: &Record<'_>,
-        fields: &Fields,
-        id: u32,
-        price: i64,
-        at: &At<'_>,
-        out: &mut Output,
-    ) {
+    fn trade(&self, entry: &Record<'_>, fields: &Fields, id: u32, price: i64, at: &At<'_>, out: &mut Output) {
         let side = match int(entry, fields.aggressor) {
             Some(1) => b'B',
             Some(2) => b'A',
@@ -275,7 +269,7 @@ impl Cme {
         let record = TradeMsg {
             hd: RecordHeader::new::<TradeMsg>(rtype::MBP_0, self.publisher_id, id, at.ts_event),
             price,
-            size: self.size(entry, fields.size, id, at, out),
+            size: size(entry, fields.size, id, at, out),
             action: c(b'T'),
             side: c(side),
             flags: FlagSet::new(at.flags),
@@ -370,7 +364,7 @@ impl Cme {
         for entry in entries {
             let kind = letter(&entry, fields.kind);
             if book_side(kind).is_some() {
-                self.level(&entry, fields, id, false, at.ends, at, out);
+                level(&entry, fields, id, false, at.ends, at, out);
             } else if !self.statistic(&entry, fields, kind, id, at, out) {
                 self.row(&entry, listed, id, at, out);
             }

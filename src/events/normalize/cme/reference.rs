@@ -63,8 +63,10 @@ fn six(text: &[u8]) -> [u8; 6] {
 }
 
 impl Cme {
-    pub(super) fn status(&mut self, root: &Record<'_>, fields: &Fields, at: &At<'_>, out: &mut Output) {
-        let unknown = |value: i64, out: &mut Output| out.broken(Rule::FieldUnknown, at.arrival, at.seq, value);
+    pub(super) fn status(&mut self, message: &Message<'_>, fields: &Fields, at: &At<'_>, out: &mut Output) {
+        let root = &message.root();
+        let unknown =
+            |value: i64, out: &mut Output| out.broken(Rule::FieldUnknown, at.arrival, at.seq, value);
         let said = int(root, fields.status.or(fields.workup));
         let (action, trading, quoting) = said.map_or((StatusAction::None, b'~', b'~'), |status| {
             status_of(status).unwrap_or_else(|| {
@@ -103,19 +105,7 @@ impl Cme {
                 out.put(Schema::Status, &record(self.publisher_id, known.id));
             }
         }
-        self.group_status(root, fields, at, out);
-    }
-
-    fn group_status(&mut self, root: &Record<'_>, fields: &Fields, at: &At<'_>, out: &mut Output) {
-        let listed = [fields.group, fields.asset, fields.status, fields.halt, fields.event];
-        let blank = layout::Field {
-            name: "",
-            offset: 0,
-            ty: layout::Type { kind: layout::Kind::Text, bytes: 0, exponent: 0, null: None },
-            since: 0,
-        };
-        let listed = listed.map(|field| field.copied().unwrap_or(blank));
-        self.row(root, &listed, 0, at, out);
+        self.row(root, message.template.root.fields, 0, at, out);
     }
 
     pub(super) fn definition(
@@ -236,13 +226,7 @@ fn set<T: TryFrom<i64>>(to: &mut T, record: &Record<'_>, field: Option<&Field>) 
     }
 }
 
-fn numbers(
-    to: &mut InstrumentDefMsg,
-    root: &Record<'_>,
-    fields: &Definition,
-    at: &At<'_>,
-    out: &mut Output,
-) {
+fn numbers(to: &mut InstrumentDefMsg, root: &Record<'_>, fields: &Definition, at: &At<'_>, out: &mut Output) {
     for (to, field) in [
         (&mut to.min_price_increment, fields.increment),
         (&mut to.display_factor, fields.display_factor),
