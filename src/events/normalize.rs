@@ -1,13 +1,15 @@
 //! What turns a protocol's messages into events: one file a protocol.
 
 pub mod common;
+pub mod itch50;
 
 use super::output::{Arrival, Output};
-use crate::feed::{FeedConfig, Frame};
+use crate::feed::{FeedConfig, FeedProtocol, Frame};
 
 /// The normalizer of a feed; `None` for protocols whose messages nobody can read (bare MoldUDP64, sequenced).
 pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
     match feed.protocol {
+        FeedProtocol::MoldUdp64Itch50 => Some(Box::new(itch50::Itch50::new(feed))),
         _ => None,
     }
 }
