@@ -6,10 +6,24 @@
 //!
 //! `record on tape → line → arbitration (room, lines) → normalizer (one a protocol) → output (DBN records, side rows)`
 
+mod arbiter;
+mod candidate;
+mod desk;
+mod epoch;
+mod feed;
+mod hold;
+mod ledger;
+mod lines;
 pub mod normalize;
 pub mod output;
+mod race;
+pub mod report;
 pub mod room;
 pub mod rules;
+mod seen;
 pub mod side;
 pub mod spread;
 pub mod timing;
+
+#[cfg(test)]
+mod tests;
