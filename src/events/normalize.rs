@@ -4,8 +4,7 @@ pub mod common;
 pub mod itch50;
 
 use super::output::{Arrival, Output};
-use crate::feed::{FeedConfig, FeedProtocol, Frame};
-use crate::feed::{FeedConfig, Frame, Space};
+use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
 
 /// The normalizer of a feed; `None` for protocols whose messages nobody can read (bare MoldUDP64, sequenced).
 pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
