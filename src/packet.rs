@@ -325,6 +325,9 @@ verdicts! {
     IEX_BAD_LENGTH = 142, "iex-bad-length", "The payload length is not that of the datagram, or a message runs past it";
     IEX_BAD_COUNT = 143, "iex-bad-count", "The count does not match the messages in the segment";
     IEX_SEQUENCE_OVERFLOW = 144, "iex-sequence-overflow", "Sequence number plus count, or offset plus length, passes 2^64";
+    IEX_BAD_PROTOCOL = 145, "iex-bad-protocol", "The message protocol id is none of TOPS, DEEP and DEEP+";
+    IEX_EMPTY = 146, "iex-empty", "An IEX message of no bytes";
+    IEX_SHORT = 147, "iex-short", "An IEX message shorter than its type's layout";
     CME_TRUNCATED = 160, "cme-truncated", "Shorter than the MDP 3.0 packet header (12 bytes)";
     CME_BAD_LENGTH = 161, "cme-bad-length", "A message's size runs past the datagram, or is too short for its own headers";
     PITCH_TRUNCATED = 180, "pitch-truncated", "Shorter than the sequenced unit header (8 bytes)";

@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. A reader of our output that goes away
 //! (`tape read j | head`) is a quiet end.
 
+mod feeds;
 mod journal;
 mod progress;
 mod replay;
@@ -111,6 +112,8 @@ fn run(command: TapeCommand, terminals: Terminals) -> Result<Outcome, Stop> {
         TapeCommand::Extract(args) => journal::extract(&args),
         TapeCommand::Follow(args) => journal::follow(&args),
         TapeCommand::Decode(args) => journal::decode(&args, terminals),
+        TapeCommand::Feeds(args) => feeds::feeds(&args, terminals),
+        TapeCommand::Bursts(args) => feeds::bursts(&args, terminals),
         TapeCommand::Replay(args) => replay::run(&args, terminals),
         TapeCommand::Generate(args) => generate_pages(&args),
     }

@@ -3,11 +3,13 @@
 //! Letters mean what they mean in tcpdump, tcpreplay and dumpcap wherever one of these has them.
 
 pub mod check;
+pub mod feed_tools;
 mod help;
 
 use crate::cli::common;
 use crate::tape::when::When;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use feed_tools::{BurstsArgs, FeedsArgs};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -71,6 +73,12 @@ pub enum TapeCommand {
     /// Print latency and inter-arrival distributions as percentile tables
     #[command(after_long_help = help::HIST)]
     Hist(HistArgs),
+    /// Say what came on each feed: messages by type, heartbeats, gaps, duplicates
+    #[command(after_long_help = help::FEEDS)]
+    Feeds(FeedsArgs),
+    /// Find the busiest moments: peak rate in windows of 1 ms, 100 µs and 10 µs, when, and of which feed
+    #[command(after_long_help = help::BURSTS)]
+    Bursts(BurstsArgs),
     /// Judge the raw bytes again and compare with the verdicts on tape
     #[command(after_long_help = help::DECODE)]
     Decode(DecodeArgs),

@@ -14,6 +14,7 @@ mod feed;
 mod hold;
 mod ledger;
 mod lines;
+pub mod follow;
 pub mod normalize;
 pub mod output;
 mod race;
@@ -27,3 +28,4 @@ pub mod timing;
 
 #[cfg(test)]
 mod tests;
+pub mod tape;

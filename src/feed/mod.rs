@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod frame;
+pub mod iex;
 pub mod iextp;
 pub mod itch50;
 pub mod mdp3;

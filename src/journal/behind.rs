@@ -135,6 +135,10 @@ impl Behind {
             }
         }
         self.retain();
+        // Without its line, the next start finishes a segment's sealing.
+        if let Err(error) = self.p.manifest.write_kept() {
+            self.tell(format!("lines are missing in the manifest: {error}"));
+        }
     }
 
     /// Takes what was prepared, and what writers gave back.
@@ -214,10 +218,11 @@ impl Behind {
             last_ns: sealing.end.max_stamp_ns,
             blake3: *sealing.hasher.finalize().as_bytes(),
         };
-        // Without its line, the next start finishes the sealing.
-        if let Err(error) = self.p.manifest.append(&Entry::Sealed(sealed)) {
+        let entry = Entry::Sealed(sealed);
+        if let Err(error) = self.p.manifest.append(&entry) {
+            self.p.manifest.keep(entry);
             self.tell(format!(
-                "{}: its line could not be added to the manifest: {error}",
+                "{}: its line cannot be added to the manifest yet: {error}",
                 live.path.display()
             ));
         }
@@ -376,7 +381,8 @@ impl Behind {
         if line.is_err()
             && let Err(error) = self.p.manifest.append(&entry)
         {
-            self.tell(format!("{}: deleted, but the manifest does not say so: {error}", kept.name));
+            self.p.manifest.keep(entry);
+            self.tell(format!("{}: deleted, but the manifest cannot say so yet: {error}", kept.name));
         }
         self.p.kept.pop_front();
         self.p.shared.stats.retired.fetch_add(1, Ordering::Relaxed);

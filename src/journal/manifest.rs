@@ -7,8 +7,12 @@
 //! CHAIN is BLAKE3 over the chain value of the line before (32 bytes; zeros before the first line) followed
 //! by the line up to and without the space before CHAIN. Lines are only ever appended; a last line
 //! without its newline is torn and does not count.
+//!
+//! The disk may be full when a line is due, so room for lines is reserved ahead ([`ROOM_BYTES`]); a line that cannot be written
+//! all the same may be kept, and stands before the next one ([`ManifestFile::keep`]).
 
 use super::format::parse_segment_name;
+use crate::sys;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -19,6 +23,9 @@ use std::path::Path;
 pub const FILE_NAME: &str = "manifest";
 /// Chain value before the first line.
 pub const GENESIS: [u8; 32] = [0; 32];
+
+/// Room that is reserved beyond the last line: some 300 lines.
+pub const ROOM_BYTES: u64 = 64 << 10;
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,6 +241,10 @@ pub fn body(entry: &Entry) -> String {
 pub struct ManifestFile {
     file: File,
     head: [u8; 32],
+    /// Up to here room is reserved.
+    reserved_bytes: u64,
+    /// Lines that could not be written yet.
+    kept: Vec<Entry>,
 }
 
 impl ManifestFile {
@@ -252,14 +263,41 @@ impl ManifestFile {
             file.set_len(manifest.whole_bytes)?;
             file.sync_all()?;
         }
-        Ok((Self { file, head: manifest.head() }, manifest))
+        let mut opened = Self { file, head: manifest.head(), reserved_bytes: 0, kept: Vec::new() };
+        opened.reserve(manifest.whole_bytes);
+        Ok((opened, manifest))
     }
 
-    /// Appends a line and makes it durable.
+    /// Appends a line, behind those that were kept, and makes it durable.
     ///
     /// # Errors
     /// What `write(2)` or `fsync(2)` says; a line written in part is taken back if that is possible.
     pub fn append(&mut self, entry: &Entry) -> io::Result<[u8; 32]> {
+        self.write_kept()?;
+        self.write(entry)?;
+        self.file.sync_data()?;
+        Ok(self.head)
+    }
+
+    /// Keeps a line that could not be appended until one can be.
+    pub fn keep(&mut self, entry: Entry) {
+        self.kept.push(entry);
+    }
+
+    /// Writes what was kept.
+    ///
+    /// # Errors
+    /// As [`ManifestFile::append`]; what could not be written stays kept.
+    pub fn write_kept(&mut self) -> io::Result<()> {
+        while let Some(entry) = self.kept.first().cloned() {
+            self.write(&entry)?;
+            self.kept.remove(0);
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let body = body(entry);
         let chain = next_chain(&self.head, &body);
         let before = self.file.metadata()?.len();
@@ -267,12 +305,22 @@ impl ManifestFile {
         if let Err(error) = self.file.write_all(line.as_bytes()) {
             // A torn line without newline would swallow the next one: take it back.
             self.file.set_len(before)?;
+            self.reserved_bytes = before;
             return Err(error);
         }
-        // The line is in the file: what follows must chain on it even if the sync fails.
+        // The line is in the file: what follows must chain on it even if a sync fails.
         self.head = chain;
-        self.file.sync_data()?;
-        Ok(chain)
+        self.reserve(before + line.len() as u64);
+        Ok(())
+    }
+
+    /// Sees to it that there is room beyond `len`. Where that cannot be, the next line may find the disk full.
+    fn reserve(&mut self, len: u64) {
+        if self.reserved_bytes < len + ROOM_BYTES / 2
+            && sys::fs::allocate_beyond(&self.file, len + ROOM_BYTES).is_ok()
+        {
+            self.reserved_bytes = len + ROOM_BYTES;
+        }
     }
 }
 
@@ -354,5 +402,16 @@ mod tests {
                 "{spelling}"
             );
         }
+    }
+
+    #[test]
+    fn a_kept_line_stands_before_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut file, _) = ManifestFile::open(dir.path()).unwrap();
+        file.keep(sealed(0));
+        file.append(&sealed(1)).unwrap();
+        let lines = Manifest::parse(&std::fs::read(dir.path().join(FILE_NAME)).unwrap()).unwrap();
+        let names: Vec<_> = lines.names().map(str::to_owned).collect();
+        assert_eq!(names, ["q00-000000.pcapng", "q00-000001.pcapng"]);
     }
 }

@@ -8,6 +8,7 @@
 //! | [`SegmentReader`] | one file, block by block |
 //! | [`QueueReader`] | one queue through all its segments, live end included |
 //! | [`Merged`] | all queues by stamp |
+//! | [`CaptureOnTape`] | what one capture wrote, of all that the directory holds |
 //!
 //! Always true: a record handed out was committed by the writer and its CRC holds; records of a
 //! queue come in the order they were written, each once; nothing behind an end-of-segment block is
@@ -19,12 +20,14 @@
 
 mod beside;
 mod bytes;
+mod captures;
 mod merged;
 mod queue;
 mod segment;
 mod tape;
 
 pub use beside::DurablePosition;
+pub use captures::{CaptureOnTape, follow_capture};
 pub use merged::Merged;
 pub use queue::QueueReader;
 pub use segment::{BlockError, Counted, Opening, SegmentReader, SegmentStep};
@@ -47,11 +50,14 @@ pub struct ReadOptions {
     pub on_damage: OnDamage,
     /// Longest time that [`Merged`] holds a record back for a quiet queue while following, ns.
     pub hold_ns: u64,
+    /// [`Merged`] keeps queues together at clock readings. Only for the queues of one capture ([`CaptureOnTape`]), read from
+    /// their beginning: elsewhere the readings of one time are not on each.
+    pub barriers: bool,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { follow: false, on_damage: OnDamage::Stop, hold_ns: 200_000_000 }
+        Self { follow: false, on_damage: OnDamage::Stop, hold_ns: 200_000_000, barriers: false }
     }
 }
 

@@ -18,6 +18,15 @@ pub fn allocate(file: &File, len: u64) -> io::Result<()> {
     }
 }
 
+/// Reserves room up to byte `end` without making the file longer.
+///
+/// # Errors
+/// As [`allocate`].
+pub fn allocate_beyond(file: &File, end: u64) -> io::Result<()> {
+    let end = libc::off_t::try_from(end).map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok(nix::fcntl::fallocate(file, nix::fcntl::FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, end)?)
+}
+
 /// Makes names that were created, renamed or removed in `dir` durable.
 ///
 /// # Errors

@@ -128,6 +128,14 @@ impl Input {
         }
     }
 
+    /// The journal, if it is one.
+    pub const fn tape(&self) -> Option<&Tape> {
+        match &self.kind {
+            Kind::Tape(tape) => Some(tape),
+            Kind::File(_) => None,
+        }
+    }
+
     /// True if it can be read but once.
     pub fn is_stream(&self) -> bool {
         matches!(&self.kind, Kind::File(path) if path == Path::new("-"))

@@ -4,13 +4,16 @@
 //! stream and remarks to another, and never need privilege. A tool answers
 //! `Result<Outcome, TapeError>`, from which the program makes its exit code.
 
+pub mod bursts;
 pub mod decode;
 pub mod export;
 pub mod extract;
+pub mod feeds;
 pub mod follow;
 mod gathered;
 pub mod hex;
 pub mod hist;
+mod in_order;
 pub mod info;
 pub mod input;
 pub mod json;
@@ -21,6 +24,7 @@ pub mod print;
 pub mod range;
 pub mod read;
 pub mod select;
+pub mod streams;
 pub mod verify;
 pub mod when;
 pub mod words;

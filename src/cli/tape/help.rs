@@ -186,6 +186,37 @@ EXAMPLES
   tape replay capture.pcap -i veth0 -p 10000 -L 1000000 --json",
 );
 
+pub(super) const FEEDS: &str = help!(
+    "\
+Lists every stream of market data: a sequence space (session, channel or unit) from one sender to one address. Feeds and lines are
+those that the journal was captured with, or those of --config; beside them, streams are recognised where their
+structure leaves no doubt (MoldUDP64 with ITCH, IEX-TP, CME MDP 3.0).",
+    "\
+Numbers count what the protocol numbers: messages, or packets for CME. `missing` never came, `filled later` came out of
+order. Types are named as the exchange names them, with the length that came.",
+    "\
+EXAMPLES
+  tape feeds j
+  tape feeds capture.pcap --config wiretape.toml
+  tape feeds j --json | jq '.streams[] | {feed, line, missing}'",
+);
+
+pub(super) const BURSTS: &str = help!(
+    "\
+Slides a window over the stamps of all packets and lists where it held the most, for everything together and for each
+feed and line. Windows are not rounded to a grid: the first one listed is the highest of all windows of its length,
+wherever they begin. Further ones do not overlap it. A window is named by the stamp of its last packet.",
+    "\
+Rates are of the frames as they were on the wire, without check sequence; with --line-rate of everything that a frame keeps
+the line busy with: padding to 60 bytes, check sequence, preamble and gap.",
+    "\
+EXAMPLES
+  tape bursts j
+  tape bursts j --window 10us --top 10 --by packets
+  tape bursts j --line-rate --begin 2026-11-23T14:30:00Z --end 1m udp
+  tape bursts j --json | jq '.windows[0].scopes[0].peaks[0]'",
+);
+
 pub(super) const GENERATE: &str = help!(
     "\
 Writes manual pages or shell completions, made from the same definitions that parse the command lines. To a directory
@@ -201,10 +232,14 @@ mod tests {
     use super::*;
     use crate::cli::common::EXIT_CODES;
 
+    const ALL: &[&str] = &[
+        TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, FEEDS, BURSTS, REPLAY,
+        GENERATE,
+    ];
+
     #[test]
     fn every_text_ends_with_the_exit_codes_that_both_programs_share() {
-        for text in [TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, REPLAY, GENERATE]
-        {
+        for text in ALL {
             for line in text
                 .lines()
                 .filter(|l| l.starts_with("  0 ") || l.starts_with("  1 ") || l.starts_with("  2 "))
@@ -217,8 +252,7 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_a_page() {
-        for text in [TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, REPLAY, GENERATE]
-        {
+        for text in ALL {
             for line in text.lines() {
                 assert!(line.chars().count() <= 120, "{line}");
             }

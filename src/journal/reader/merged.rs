@@ -10,6 +10,13 @@
 //! than [`ReadOptions::hold_ns`] after it became the next one. After that it is delivered, and a packet that
 //! turns up later with an earlier stamp comes late, but comes. So a quiet queue delays the others by at most that long,
 //! and nothing is ever left out. Without following, a quiet end is an end.
+//!
+//! **Clock readings as barriers** ([`ReadOptions::barriers`], for the queues of one capture). The same reading of the
+//! clocks is put on every queue once a second. A queue that has come to a reading waits there until every other one
+//! stands at a reading that is not earlier, or has ended; then the readings of that time are delivered, one a queue, and keys begin
+//! anew behind them. What is delivered before and after a reading, and in which order, is then a function of the tape alone: with
+//! an endless [`ReadOptions::hold_ns`], following a live tape gives what reading it later gives, and a quiet queue delays the
+//! others by a second at most, however far its stamps are from the host's clock.
 
 use super::{QueueReader, ReadError, ReadOptions, Record, Step, TapePacket};
 use crate::packet::InterfaceDef;
@@ -18,8 +25,10 @@ use crate::packet::InterfaceDef;
 struct Lane {
     reader: QueueReader,
     state: LaneState,
-    /// Highest stamp this queue has shown, its head included.
+    /// Highest stamp this queue has shown (with barriers: since its last reading), its head included.
     key_ns: u64,
+    /// The head is a clock reading of this time, and barriers are kept.
+    barrier_ns: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +52,15 @@ pub struct Merged {
     delivered: Option<usize>,
     /// The lane whose record is being held, and since when (the caller's clock).
     held: Option<(usize, u64)>,
+    /// The time whose readings are being delivered.
+    released_ns: Option<u64>,
 }
 
 impl Merged {
     pub(super) fn new(readers: Vec<QueueReader>, options: ReadOptions) -> Self {
-        let lane = |reader| Lane { reader, state: LaneState::Unknown, key_ns: 0 };
-        Self { lanes: readers.into_iter().map(lane).collect(), options, delivered: None, held: None }
+        let lane = |reader| Lane { reader, state: LaneState::Unknown, key_ns: 0, barrier_ns: None };
+        let lanes = readers.into_iter().map(lane).collect();
+        Self { lanes, options, delivered: None, held: None, released_ns: None }
     }
 
     /// Goes to the next record. `now_ns` is any clock that only goes forward (it times the bounded
@@ -59,6 +71,9 @@ impl Merged {
     pub fn step(&mut self, now_ns: u64) -> Result<Step, ReadError> {
         if let Some(lane) = self.delivered.take().and_then(|i| self.lanes.get_mut(i)) {
             lane.state = LaneState::Unknown;
+            if lane.barrier_ns.take().is_some() {
+                lane.key_ns = 0;
+            }
         }
         self.ask_all()?;
         let Some(next) = self.earliest() else { return Ok(self.nothing_ready()) };
@@ -67,6 +82,9 @@ impl Merged {
         }
         self.held = None;
         self.delivered = Some(next);
+        if let Some(at_ns) = self.lanes.get(next).and_then(|lane| lane.barrier_ns) {
+            self.released_ns = Some(at_ns);
+        }
         Ok(Step::Record)
     }
 
@@ -85,6 +103,12 @@ impl Merged {
             Step::Record => self.record(),
             Step::Wait | Step::End => None,
         })
+    }
+
+    /// From here on a quiet end is an end: nobody writes any more.
+    pub fn stop_following(&mut self) {
+        self.options.follow = false;
+        self.lanes.iter_mut().for_each(|lane| lane.reader.stop_following());
     }
 
     /// Leaves the current record's queue out from here on.
@@ -120,15 +144,25 @@ impl Merged {
             if lane.state == LaneState::Ready {
                 let stamp_ns = lane.reader.stamp_ns().unwrap_or(0);
                 lane.key_ns = lane.key_ns.max(stamp_ns);
+                lane.barrier_ns = if self.options.barriers { lane.reader.reading_ns() } else { None };
             }
         }
         Ok(())
     }
 
     fn earliest(&self) -> Option<usize> {
-        let ready = self.lanes.iter().enumerate().filter(|(_, lane)| lane.state == LaneState::Ready);
+        let ready = || self.lanes.iter().enumerate().filter(|(_, lane)| lane.state == LaneState::Ready);
+        // The readings of one time go together, whatever follows the first of them.
+        let released = |lane: &Lane| lane.barrier_ns.is_some() && lane.barrier_ns == self.released_ns;
+        if let Some((index, _)) = ready().find(|(_, lane)| released(lane)) {
+            return Some(index);
+        }
         // `min_by_key` keeps the first of equals, and lanes stand in the order of their queues.
-        ready.min_by_key(|(_, lane)| lane.key_ns).map(|(index, _)| index)
+        let free = ready().filter(|(_, lane)| lane.barrier_ns.is_none());
+        if let Some((index, _)) = free.min_by_key(|(_, lane)| lane.key_ns) {
+            return Some(index);
+        }
+        ready().min_by_key(|(_, lane)| lane.barrier_ns).map(|(index, _)| index)
     }
 
     fn nothing_ready(&mut self) -> Step {

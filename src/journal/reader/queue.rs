@@ -115,6 +115,16 @@ impl QueueReader {
         self.current.as_ref().and_then(SegmentReader::stamp_ns)
     }
 
+    /// Time of the current record, if it is a clock reading: `CLOCK_REALTIME`, ns since the Unix epoch.
+    pub(super) fn reading_ns(&self) -> Option<u64> {
+        self.current.as_ref().and_then(SegmentReader::reading_ns)
+    }
+
+    /// From here on a quiet end is an end.
+    pub(super) fn stop_following(&mut self) {
+        self.options.follow = false;
+    }
+
     /// The queue's number.
     pub const fn queue(&self) -> u16 {
         self.queue

@@ -264,6 +264,17 @@ impl SegmentReader {
         self.stamp_ns
     }
 
+    /// Time of the current record, if it is a clock reading: `CLOCK_REALTIME`, ns since the Unix epoch.
+    pub(super) fn reading_ns(&self) -> Option<u64> {
+        match self.current? {
+            (format::CLOCK, _) => match self.record()? {
+                Record::Note { note: Note::Clock(reading), .. } => Some(reading.realtime_ns),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     fn place(&self, offset: u64) -> Place {
         let by_header = self.header.map(|h| (h.queue, h.index));
         let (queue, segment) = by_header.or(self.named).unwrap_or_default();
