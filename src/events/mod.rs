@@ -11,6 +11,7 @@ mod candidate;
 mod desk;
 mod epoch;
 mod feed;
+pub mod follow;
 mod hold;
 mod ledger;
 mod lines;
@@ -24,6 +25,7 @@ pub mod rules;
 mod seen;
 pub mod side;
 pub mod spread;
+pub mod tape;
 pub mod timing;
 
 #[cfg(test)]

@@ -117,6 +117,16 @@ impl Room {
         self.feeds.iter_mut().map(|feed| (&feed.config, &mut feed.desk.out))
     }
 
+    /// The same, with the instrument ids and symbols that the feed's normalizer knows by now.
+    pub fn outputs_with_symbols(
+        &mut self,
+    ) -> impl Iterator<Item = (&FeedConfig, &[(u32, String)], &mut Output)> {
+        self.feeds.iter_mut().map(|feed| {
+            let symbols = feed.desk.normalizer.as_ref().map_or(&[][..], |normalizer| normalizer.symbols());
+            (&feed.config, symbols, &mut feed.desk.out)
+        })
+    }
+
     /// The books so far; after [`Room::finish`], of the whole tape.
     pub fn report(&self) -> RoomReport {
         RoomReport { feeds: self.feeds.iter().map(Feed::report).collect() }
@@ -133,14 +143,5 @@ fn each_datagram(packet: &Packet<'_>, whole: Datagram<'_>, mut each: impl FnMut(
     for payload in whole.payload.chunks(merged) {
         let here = payload.len() == merged || whole.payload.len() == whole.on_wire;
         each(Datagram { payload, on_wire: if here { payload.len() } else { merged }, ..whole });
-    }
-    /// The same, with the instrument ids and symbols that the feed's normalizer knows by now.
-    pub fn outputs_with_symbols(
-        &mut self,
-    ) -> impl Iterator<Item = (&FeedConfig, &[(u32, String)], &mut Output)> {
-        self.feeds.iter_mut().map(|feed| {
-            let symbols = feed.normalizer.as_ref().map_or(&[][..], |normalizer| normalizer.symbols());
-            (&feed.config, symbols, &mut feed.output)
-        })
     }
 }
