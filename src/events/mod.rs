@@ -15,7 +15,6 @@ pub mod follow;
 mod hold;
 mod ledger;
 mod lines;
-pub mod follow;
 pub mod normalize;
 pub mod output;
 mod race;
@@ -30,4 +29,3 @@ pub mod timing;
 
 #[cfg(test)]
 mod tests;
-pub mod tape;
