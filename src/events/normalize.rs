@@ -2,6 +2,7 @@
 
 pub mod common;
 pub mod itch50;
+pub mod pitch;
 
 use super::output::{Arrival, Output};
 use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
@@ -10,6 +11,7 @@ use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
 pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
     match feed.protocol {
         FeedProtocol::MoldUdp64Itch50 => Some(Box::new(itch50::Itch50::new(feed))),
+        FeedProtocol::CboePitch => Some(Box::new(pitch::Pitch::new(feed))),
         _ => None,
     }
 }
