@@ -3,7 +3,7 @@
 
 mod feed_captures;
 
-use feed_captures::{each_packet, judge_of, shared_captures};
+use feed_captures::{each_packet, each_udp, judge_of, shared_captures};
 use wiretape::feed::FeedProtocol;
 use wiretape::feed::sequenced::{Endian, Field, Heartbeat, Layout};
 use wiretape::packet::Verdict;
@@ -63,11 +63,10 @@ fn a_packet_taken_out_is_a_gap() {
     let layout = Layout { sequence: field(2, 4), count: Some(field(6, 2)), ..Layout::default() };
     let mut judge = judge_of(&path, FeedProtocol::Sequenced, layout);
     let (mut number, mut lost) = (0, 0);
-    each_packet(&path, |packet| {
+    each_udp(&path, |packet, payload, _| {
         number += 1;
         // Every fiftieth packet is lost; what it counted is what must be missed.
         if number % 50 == 0 && number < 500 {
-            let payload = wiretape::wire::dissect(packet).payload;
             lost += u64::from(u16::from_be_bytes([payload[6], payload[7]]));
         } else {
             judge.judge(packet);

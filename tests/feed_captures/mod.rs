@@ -12,7 +12,7 @@ use wiretape::validate::{Judge, JudgeConfig};
 use wiretape::wire::{Transport, dissect};
 
 /// The folder of shared captures; without it the test does nothing, except on CI, where nothing may be skipped.
-pub fn shared_captures() -> Option<PathBuf> {
+pub(crate) fn shared_captures() -> Option<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shared =
         std::env::var_os("WIRETAPE_SHARED").map_or_else(|| manifest.join("../shared"), PathBuf::from);
@@ -27,7 +27,7 @@ pub fn shared_captures() -> Option<PathBuf> {
 }
 
 /// Every packet of a capture file, as the source gives it.
-pub fn each_packet(path: &Path, mut body: impl FnMut(&Packet<'_>)) {
+pub(crate) fn each_packet(path: &Path, mut body: impl FnMut(&Packet<'_>)) {
     let path = path.to_str().unwrap().to_owned();
     let mut source = FileSource::open(FileOptions { path, ..FileOptions::default() }).unwrap();
     while let Take::Lease(mut lease) = source.take().unwrap() {
@@ -39,7 +39,7 @@ pub fn each_packet(path: &Path, mut body: impl FnMut(&Packet<'_>)) {
 }
 
 /// Every UDP datagram of it: the packet, its payload, and the payload's length on the wire.
-pub fn each_udp(path: &Path, mut body: impl FnMut(&Packet<'_>, &[u8], usize)) {
+pub(crate) fn each_udp(path: &Path, mut body: impl FnMut(&Packet<'_>, &[u8], usize)) {
     each_packet(path, |packet| {
         let dissection = dissect(packet);
         if matches!(dissection.transport, Transport::Udp { .. }) {
@@ -49,7 +49,7 @@ pub fn each_udp(path: &Path, mut body: impl FnMut(&Packet<'_>, &[u8], usize)) {
 }
 
 /// A judge with one feed: a line for every address and port to which the file's datagrams go.
-pub fn judge_of(path: &Path, protocol: FeedProtocol, layout: Layout) -> Judge {
+pub(crate) fn judge_of(path: &Path, protocol: FeedProtocol, layout: Layout) -> Judge {
     let mut feed: Option<FeedConfig> = None;
     each_packet(path, |packet| {
         let dissection = dissect(packet);
