@@ -65,11 +65,11 @@ fn ice_impact_is_described_by_configuration() {
     let layout = layout(ICE_IMPACT);
     // Two headers of a real capture.
     let heartbeat =
-        header(layout, b"\x1f\x23\x00\x00\xdf\x80\x00\x00\x00\x00\x01\x56\x57\xff\xd0\x42").unwrap();
-    assert_eq!((heartbeat.kind, heartbeat.first, heartbeat.units), (Kind::Heartbeat, 0xdf80, 0));
+        header(layout, b"\x1f\x23\x00\x00\x0d\xf8\x00\x00\x00\x00\x01\x56\x57\xff\xd0\x42").unwrap();
+    assert_eq!((heartbeat.kind, heartbeat.first, heartbeat.units), (Kind::Heartbeat, 3_576, 0));
     assert_eq!(heartbeat.sent_ns, Some(1_470_355_198_018_000_000));
-    let data = header(layout, b"\x1f\x23\x00\x00\xdf\x80\x00\x31\x00\x00\x01\x56\x57\xff\xd8\x0e").unwrap();
-    assert_eq!((data.kind, data.first, data.units, data.messages), (Kind::Data, 0xdf80, 49, 1));
+    let data = header(layout, b"\x1f\x23\x00\x00\x0d\xf8\x00\x31\x00\x00\x01\x56\x57\xff\xd8\x0e").unwrap();
+    assert_eq!((data.kind, data.first, data.units, data.messages), (Kind::Data, 3_576, 49, 1));
     assert_eq!(Sequenced { layout }.space_name(&data.space), "7971");
 }
 
