@@ -5,6 +5,7 @@ pub mod common;
 pub mod iex;
 pub mod itch50;
 pub mod numbering;
+pub mod pitch;
 
 use super::output::{Arrival, Output};
 use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
@@ -15,6 +16,7 @@ pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
         FeedProtocol::IexTp => Some(Box::new(iex::Iex::new(feed))),
         FeedProtocol::MoldUdp64Itch50 => Some(Box::new(itch50::Itch50::new(feed))),
         FeedProtocol::CmeMdp3 => Some(Box::new(cme::Cme::new(feed))),
+        FeedProtocol::CboePitch => Some(Box::new(pitch::Pitch::new(feed))),
         _ => None,
     }
 }
