@@ -331,9 +331,15 @@ pub struct DecodeArgs {
     /// The journal's directory
     #[arg(value_name = "JOURNAL")]
     pub journal: PathBuf,
-    /// List every difference, not the first ten
+    /// List every differing verdict, not the first ten; and the first ten differing events of each file, not the first
     #[arg(long)]
     pub diff: bool,
+    /// Write the events to this directory, in place of comparing them: one directory a capture
+    #[arg(long, value_name = "DIR", conflicts_with = "rebuild")]
+    pub events: Option<PathBuf>,
+    /// Put event tapes that are missing, or that a crash has cut, into the journal
+    #[arg(long)]
+    pub rebuild: bool,
     /// Judge by the feeds of this configuration in place of the one that the journal recorded
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

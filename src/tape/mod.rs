@@ -9,6 +9,7 @@ pub mod decode;
 #[cfg(feature = "tape")]
 pub mod event_export;
 pub mod event_files;
+pub mod events;
 pub mod export;
 pub mod extract;
 pub mod feeds;

@@ -163,11 +163,17 @@ Judges every packet on a journal again, from its raw bytes, in the order of each
 findings with those on tape. They must be the same: what was decided live depended on the bytes alone. Packets whose
 decoding was shed under load (not-judged) have nothing to compare; they are counted. So are differences in streams whose
 beginning is not on tape any more. The feeds are those that the journal recorded (without a record: none),
-unless --config names others.",
+unless --config names others.
+
+Makes the events of the configured feeds again, too, and compares them with the event tape in the journal's events
+directory: they must be the same to the last byte. Of an event tape that a crash has cut, what is there must be a
+prefix. If other versions of the decoders wrote it, that is said.",
     "\
 EXAMPLES
   tape decode j
-  tape decode j --diff --json",
+  tape decode j --diff --json
+  tape decode j --rebuild
+  tape decode j --events /tmp/events",
 );
 
 pub(super) const REPLAY: &str = help!(
