@@ -225,6 +225,7 @@ fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> 
     Ok(CaptureConfig {
         input,
         journal,
+        events: !args.no_events,
         judge,
         layout: checked.layout,
         cpus: checked.cpus.clone(),
@@ -650,6 +651,7 @@ fn demo_capture(setup: demo::DemoSetup<'_>) -> Result<demo::Found, ShowError> {
             host: with_judge(host, &judge),
             ..JournalOptions::new(setup.journal)
         }),
+        events: true,
         judge,
         layout: Layout::Auto,
         cpus: Vec::new(),
