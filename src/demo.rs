@@ -140,7 +140,7 @@ where
     R: FnOnce(&Path, &'static str) -> Result<String, E>,
     E: Display,
 {
-    let plan = plan(options).starting_at(SystemClock.realtime_ns());
+    let plan = plan(options).starting_at(SystemClock.now_ns());
     let feed = plan.feed_config("demo");
     let generator = FeedGenerator::new(plan)?;
     let mut lab = Lab::enter()?;

@@ -739,7 +739,7 @@ fn with_judge(mut host: BTreeMap<String, String>, judge: &JudgeConfig) -> Finger
 }
 
 fn generate(args: &GenArgs) -> Result<Exit, Failed> {
-    let plan = engine::feed_plan(args, SystemClock.realtime_ns());
+    let plan = engine::feed_plan(args, SystemClock.now_ns());
     if let Some(path) = &args.feed_config {
         let text = engine::feed_config_text(&plan).map_err(|e| Failed::Failure(e.to_string()))?;
         std::fs::write(path, text)

@@ -5,6 +5,9 @@
 
 use super::common::{self, Retain};
 use crate::config::Config;
+use crate::feed::FeedProtocol;
+use crate::lab::plan::{FeedPlan, LinePlan, PlannedFault};
+use crate::lab::rhythm::Rhythm;
 use crate::pipeline::ladder::Shed;
 use crate::pipeline::placement::{Layout, Pair};
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -187,7 +187,6 @@ impl FeedGenerator {
         }
         if self.now_ns < self.quiet_until_ns {
             self.now_ns = self.quiet_until_ns;
-            self.unsettled = 1;
             return None;
         }
         Some(planned)
