@@ -282,7 +282,9 @@ impl FeedGenerator {
         let offset = self.head.offset;
         let mut bytes = 0;
         for (index, way) in ways.iter().enumerate() {
-            bytes = self.send(index, *way, noted, short);
+            // What is too old or too young is so once a datagram.
+            let whole = matches!(fault, Some(Fault::Stale | Fault::Future));
+            bytes = self.send(index, *way, noted, short, whole);
         }
         self.head.offset = offset + bytes;
         self.head.first += units;
@@ -397,6 +399,9 @@ impl FeedGenerator {
                 self.answers.broken(Rule::LineGap, 2);
                 (Rule::Gap, 1)
             }
+            // A send time is that of a datagram, an event time that of a message.
+            Fault::Stale | Fault::Future | Fault::SentBack if !self.plan.says_when_sent() => (planned.fault.rule()?, 1),
+            Fault::Stale | Fault::Future | Fault::SentBack => (planned.fault.rule()?, lines),
             Fault::Dead => {
                 self.answers.broken(Rule::LineGap, 1);
                 (Rule::LineDead, 1)
@@ -420,7 +425,7 @@ impl FeedGenerator {
     }
 
     /// Sends the data packet on a line; answers how many bytes of the stream it takes.
-    fn send(&mut self, index: usize, way: Way, noted: Option<usize>, short: Option<usize>) -> u64 {
+    fn send(&mut self, index: usize, way: Way, noted: Option<usize>, short: Option<usize>, whole: bool) -> u64 {
         let count = self.messages.len();
         let units = self.flow.units(count);
         let mut line_answers = std::mem::take(&mut self.answers.lines[index]);
@@ -431,7 +436,7 @@ impl FeedGenerator {
         }
         self.answers.lines[index] = line_answers;
         let cut = match way {
-            Way::Usual if self.lines[index].recut && self.flow.numbers_messages() => {
+            Way::Usual if !whole && self.lines[index].recut && self.flow.numbers_messages() => {
                 usize::try_from(self.random.between(1, u32::try_from(count).unwrap_or(1))).unwrap_or(count)
             }
             _ => count,

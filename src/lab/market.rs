@@ -15,8 +15,8 @@ use crate::feed::itch50::encode::{
 use book::{Book, Side};
 use std::collections::{HashMap, VecDeque};
 
-/// Nanoseconds in a day: a time from here on is impossible.
-const DAY_NS: u64 = 86_400_000_000_000;
+/// A time of day that is in no day: 26 hours.
+const IMPOSSIBLE_NS: u64 = 93_600_000_000_000;
 /// Orders of a book beyond which orders are taken away rather than added.
 const MAX_OPEN: usize = 400;
 /// Orders of a book below which orders are added.
@@ -364,7 +364,7 @@ impl Market {
     }
 
     fn impossible(&mut self, out: &mut Vec<u8>) {
-        let common = Common { timestamp_ns: DAY_NS + 1, ..self.common(1) };
+        let common = Common { timestamp_ns: IMPOSSIBLE_NS, ..self.common(1) };
         self.last_match += 1;
         Trade {
             common,

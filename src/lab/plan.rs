@@ -235,19 +235,24 @@ pub enum PlanError {
 impl FeedPlan {
     /// True if the feed can have this fault.
     pub fn can(&self, fault: Fault) -> bool {
-        use FeedProtocol::{CboePitch, CmeMdp3, IexTp, MoldUdp64, MoldUdp64Itch50, Sequenced};
+        use FeedProtocol::{CmeMdp3, IexTp, MoldUdp64, MoldUdp64Itch50, Sequenced};
         let by_protocol = match fault {
             Fault::Short | Fault::TimeImpossible => self.protocol == MoldUdp64Itch50,
             fault if fault.wish().is_some() => self.protocol == MoldUdp64Itch50,
             Fault::SessionChange => matches!(self.protocol, MoldUdp64Itch50 | IexTp),
-            Fault::SentBack => matches!(self.protocol, IexTp | CmeMdp3 | Sequenced),
-            Fault::Stale | Fault::Future => !matches!(self.protocol, CboePitch | MoldUdp64),
+            Fault::SentBack => self.says_when_sent(),
+            Fault::Stale | Fault::Future => self.protocol != MoldUdp64,
             Fault::Damage(Damage::Count) => !matches!(self.protocol, CmeMdp3 | Sequenced),
             Fault::Damage(Damage::Length) => self.protocol != Sequenced,
             Fault::Silence => self.protocol != Sequenced,
             _ => true,
         };
         by_protocol && (self.lines.len() > 1 || !fault.needs_two_lines())
+    }
+
+    /// True if its datagrams carry a send time.
+    pub fn says_when_sent(&self) -> bool {
+        matches!(self.protocol, FeedProtocol::IexTp | FeedProtocol::CmeMdp3 | FeedProtocol::Sequenced)
     }
 
     /// The same plan beginning at `now_ns` (ns since the Unix epoch), on that day in New York.

@@ -38,12 +38,7 @@ const LIMITS: Limits = Limits {
 pub(crate) fn plan(protocol: FeedProtocol, seed: u64, live: bool) -> FeedPlan {
     let lines = vec![
         LinePlan { jitter_ns: 30_000, ..LinePlan::usual(0) },
-        LinePlan {
-            delay_ns: 25_000,
-            jitter_ns: 40_000,
-            recut: seed.is_multiple_of(2),
-            ..LinePlan::usual(1)
-        },
+        LinePlan { delay_ns: 25_000, jitter_ns: 40_000, recut: seed.is_multiple_of(2), ..LinePlan::usual(1) },
     ];
     let mut plan = FeedPlan {
         seed,
@@ -138,7 +133,8 @@ fn compare_line(what: &str, line: &LineAnswers, feeds: &[FeedReport]) {
 
 /// The room's gaps are the injected ones.
 fn compare_gaps(what: &str, answers: &Answers, room: &RoomReport) {
-    let on_all = |fault: &&wiretape::lab::answers::Injected| fault.rule == Some("gap") || fault.fault == "late";
+    let on_all =
+        |fault: &&wiretape::lab::answers::Injected| fault.rule == Some("gap") || fault.fault == "late";
     let gaps = answers.faults.iter().filter(on_all).count() as u64;
     assert_eq!(room.feeds[0].gaps, gaps, "{what}: gaps of the feed");
     let late: u64 = answers.lines.iter().map(|line| line.filled).sum::<u64>();

@@ -12,9 +12,9 @@ use std::time::Duration;
 use wiretape::clock::{Clock, SystemClock};
 use wiretape::journal::reader::{ReadOptions, Record, Tape};
 use wiretape::journal::{Event, EventKind, Note};
+use wiretape::lab::capture_file::CaptureFile;
 use wiretape::lab::frame::UdpFrame;
 use wiretape::lab::net::Lab;
-use wiretape::lab::capture_file::CaptureFile;
 use wiretape::lab::send::{Pace, SendOptions, send};
 
 pub(crate) const WIRETAPE: &str = env!("CARGO_BIN_EXE_wiretape");
