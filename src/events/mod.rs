@@ -27,5 +27,6 @@ pub mod spread;
 pub mod tape;
 pub mod timing;
 
+pub mod tape;
 #[cfg(test)]
 mod tests;

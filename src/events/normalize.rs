@@ -1,6 +1,11 @@
 //! What turns a protocol's messages into events: one file a protocol.
 
 pub mod common;
+pub mod iex;
+pub mod numbering;
+
+use super::output::{Arrival, Output};
+use crate::feed::{FeedConfig, FeedProtocol, Frame};
 pub mod itch50;
 
 use super::output::{Arrival, Output};
@@ -9,6 +14,7 @@ use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
 /// The normalizer of a feed; `None` for protocols whose messages nobody can read (bare MoldUDP64, sequenced).
 pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
     match feed.protocol {
+        FeedProtocol::IexTp => Some(Box::new(iex::Iex::new(feed))),
         FeedProtocol::MoldUdp64Itch50 => Some(Box::new(itch50::Itch50::new(feed))),
         _ => None,
     }
