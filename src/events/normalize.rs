@@ -1,12 +1,11 @@
 //! What turns a protocol's messages into events: one file a protocol.
 
+pub mod cme;
 pub mod common;
 pub mod iex;
-pub mod numbering;
-
-use super::output::{Arrival, Output};
-use crate::feed::{FeedConfig, FeedProtocol, Frame};
 pub mod itch50;
+pub mod numbering;
+pub mod pitch;
 
 use super::output::{Arrival, Output};
 use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
@@ -16,6 +15,8 @@ pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
     match feed.protocol {
         FeedProtocol::IexTp => Some(Box::new(iex::Iex::new(feed))),
         FeedProtocol::MoldUdp64Itch50 => Some(Box::new(itch50::Itch50::new(feed))),
+        FeedProtocol::CmeMdp3 => Some(Box::new(cme::Cme::new(feed))),
+        FeedProtocol::CboePitch => Some(Box::new(pitch::Pitch::new(feed))),
         _ => None,
     }
 }
