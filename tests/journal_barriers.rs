@@ -52,7 +52,9 @@ fn drain(merged: &mut Merged, seen: &mut Vec<Seen>) -> Step {
 fn write_all(dir: &Path, queues: &[Vec<Put>]) {
     for (queue, records) in (0_u16..).zip(queues) {
         let mut segment = Segment::new(queue, 0, 0);
-        records.iter().for_each(|what| put(&mut segment, *what));
+        for what in records {
+            put(&mut segment, *what);
+        }
         segment.end(EndOfSegment::LAST);
         segment.write(dir);
     }

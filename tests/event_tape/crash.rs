@@ -67,7 +67,8 @@ fn what_a_killed_capture_leaves_is_a_prefix_and_can_be_made_whole() {
         }
         let (outcome, said) = decode(&journal, &EventsOptions::default());
         assert_eq!(outcome, Outcome::Good, "round {round}: {said}");
-        decode(&journal, &EventsOptions { rebuild: true, ..EventsOptions::default() });
+        let (outcome, said) = decode(&journal, &EventsOptions { rebuild: true, ..EventsOptions::default() });
+        assert_eq!(outcome, Outcome::Good, "{said}");
         is_same(&journal);
     }
     assert!(cut > 0, "no kill came before the end");
@@ -98,7 +99,8 @@ fn a_full_disk_for_events_stops_them_and_not_the_journal() {
         let (outcome, said) = decode(&journal, &EventsOptions::default());
         assert_eq!(outcome, Outcome::Good, "{said}");
         assert!(Command::new("umount").arg(journal.join("events")).status().unwrap().success());
-        decode(&journal, &EventsOptions { rebuild: true, ..EventsOptions::default() });
+        let (outcome, said) = decode(&journal, &EventsOptions { rebuild: true, ..EventsOptions::default() });
+        assert_eq!(outcome, Outcome::Good, "{said}");
         is_same(&journal);
     });
 }
