@@ -61,7 +61,8 @@ fn what_a_killed_capture_leaves_is_a_prefix_and_can_be_made_whole() {
         pcap(&small, &datagrams(1, 5), &[]);
         capture(from_file(&small), &journal, 1);
         for tape in event_tapes(&journal) {
-            let state = Capture::read(&tape).unwrap().unwrap().state;
+            // Killed before it was described: nothing is in it.
+            let Some(Capture { state, .. }) = Capture::read(&tape).unwrap() else { continue };
             assert!(matches!(state, State::Sealed | State::Cut), "{state:?}");
             cut += u64::from(state == State::Cut);
         }
