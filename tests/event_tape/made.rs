@@ -34,7 +34,7 @@ pub(crate) fn feeds() -> Vec<FeedConfig> {
     let [a, b] = groups();
     let mut feed = FeedConfig::one_line("itch", FeedProtocol::MoldUdp64Itch50, a, PORT);
     feed.lines.push(LineConfig { name: "B".to_owned(), group: b, ..feed.lines[0].clone() });
-    feed.dataset = "XNAS.ITCH".to_owned();
+    "XNAS.ITCH".clone_into(&mut feed.dataset);
     feed.publisher_id = 2;
     vec![feed]
 }
