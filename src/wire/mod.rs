@@ -54,6 +54,9 @@ pub struct Dissection<'a> {
     pub mpls_labels: u8,
     /// The network layer.
     pub network: Network<'a>,
+    /// The IP packet from its header on, without what the link layer put behind it, cut where the capture was; empty if
+    /// there is none with a sound length.
+    pub ip: &'a [u8],
     /// The transport layer.
     pub transport: Transport,
     /// What the highest layer understood carries: without padding or trailers, cut where the capture was.
@@ -163,6 +166,7 @@ pub fn dissect<'a>(packet: &Packet<'a>) -> Dissection<'a> {
         vlans: VlanTags::default(),
         mpls_labels: 0,
         network: Network::None,
+        ip: &[],
         transport: Transport::None,
         payload: packet.bytes,
         payload_on_wire: span.on_wire(),
@@ -284,6 +288,7 @@ impl<'a> Walk<'a> {
         self.dissection.network = Network::Ipv4(view);
         self.require(view.checksum_is_sound(), Verdict::IPV4_BAD_CHECKSUM);
         let payload = view.payload(span, self.merged)?;
+        self.dissection.ip = span.cut(view.header_len() + payload.on_wire()).bytes();
         self.enter(payload);
         let dst = view.final_dst()?;
         let protocol = view.protocol();
@@ -299,6 +304,7 @@ impl<'a> Walk<'a> {
         let view = Ipv6View::new_checked(span)?;
         self.dissection.network = Network::Ipv6(view);
         let payload = view.payload(span, self.merged)?;
+        self.dissection.ip = span.cut(ipv6::HEADER_LEN + payload.on_wire()).bytes();
         self.enter(payload);
         let upper = view.upper(payload)?;
         self.enter(upper.span);
