@@ -73,7 +73,10 @@ impl Seeds {
             }
         });
         self.put("judge", &judged)?;
-        payloads.iter().try_for_each(|payload| self.put("feed", payload))
+        payloads.iter().try_for_each(|payload| {
+            self.put("feed", payload)?;
+            self.put("cme", &[&[0], &payload[..]].concat())
+        })
     }
 
     fn program(&mut self, program: &Program) -> io::Result<()> {
