@@ -486,16 +486,9 @@ fn check_config(file: &std::path::Path, json: bool) -> Result<Exit, Failed> {
     };
     let size = filter.map_or(0, |f| f.insns().len());
     let text = if json {
-        let row = |f: &FeedConfig| serde_json::json!({"name": f.name, "protocol": f.protocol.name(), "lines": f.lines});
-        let feeds: Vec<_> = config.feeds.iter().map(row).collect();
-        format!("{}\n", serde_json::json!({"feeds": feeds, "filter_instructions": size}))
+        format!("{}\n", serde_json::json!({"feeds": config.feeds, "filter_instructions": size}))
     } else {
-        let row = |feed: &FeedConfig| {
-            let line =
-                |l: &LineConfig| format!("feed {} line {}: {} port {}\n", feed.name, l.name, l.group, l.port);
-            feed.lines.iter().map(line).collect::<String>()
-        };
-        let feeds = config.feeds.iter().map(row).collect::<String>();
+        let feeds: String = config.feeds.iter().map(|feed| feed.to_string() + "\n").collect();
         let count = config.feeds.len();
         format!("{feeds}{}: ok, {count} feeds, filter of {size} instructions\n", file.display())
     };

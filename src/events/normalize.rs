@@ -2,7 +2,9 @@
 
 pub mod cme;
 pub mod common;
+pub mod iex;
 pub mod itch50;
+pub mod numbering;
 
 use super::output::{Arrival, Output};
 use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
@@ -10,6 +12,7 @@ use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
 /// The normalizer of a feed; `None` for protocols whose messages nobody can read (bare MoldUDP64, sequenced).
 pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
     match feed.protocol {
+        FeedProtocol::IexTp => Some(Box::new(iex::Iex::new(feed))),
         FeedProtocol::MoldUdp64Itch50 => Some(Box::new(itch50::Itch50::new(feed))),
         FeedProtocol::CmeMdp3 => Some(Box::new(cme::Cme::new(feed))),
         _ => None,
