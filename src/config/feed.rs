@@ -3,7 +3,7 @@
 use super::words;
 use super::{Complaint, MAX_LINES};
 use crate::events::rules::Rule;
-use crate::feed::sequenced::{Endian, Field, Layout};
+use crate::feed::sequenced::{Endian, Field, Heartbeat, Layout, Numbers};
 use crate::feed::{FeedConfig, FeedProtocol, Limits, LineConfig, Severity};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -68,10 +68,17 @@ struct RawLimits {
 #[serde(deny_unknown_fields)]
 struct RawLayout {
     endian: Option<Spanned<String>>,
+    session: Option<RawField>,
     sequence: RawField,
     count: Option<RawField>,
+    #[serde(default)]
+    numbers: Numbers,
+    length: Option<RawField>,
     sent: Option<RawField>,
     time_unit_ns: Option<Spanned<i64>>,
+    sent_ns: Option<RawField>,
+    wraps_to: Option<Spanned<i64>>,
+    heartbeat: Option<Spanned<Heartbeat>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -311,13 +318,27 @@ fn layout(raw: &RawFeed, protocol: FeedProtocol) -> Result<Layout, Complaint> {
             return Err(Complaint::of(unit, what.to_owned()));
         }
     };
-    Ok(Layout {
+    let wraps_to = layout.wraps_to.as_ref().map(|to| words::number(to, "wraps_to", 0, 1)).transpose()?;
+    let optional = |raw: &Option<RawField>| raw.as_ref().map(field).transpose();
+    let told = Layout {
         endian,
+        session: optional(&layout.session)?,
         sequence: field(&layout.sequence)?,
-        count: layout.count.as_ref().map(field).transpose()?,
-        sent: layout.sent.as_ref().map(field).transpose()?,
+        count: optional(&layout.count)?,
+        numbers: layout.numbers,
+        length: optional(&layout.length)?,
+        sent: optional(&layout.sent)?,
         time_unit_ns,
-    })
+        sent_ns: optional(&layout.sent_ns)?,
+        wraps_to,
+        heartbeat: layout.heartbeat.as_ref().map(|heartbeat| *heartbeat.get_ref()),
+    };
+    match told.fault() {
+        Some(what) => {
+            Err(Complaint { at: raw.layout.as_ref().map_or(0, |layout| layout.span().start), what })
+        }
+        None => Ok(told),
+    }
 }
 
 fn field(raw: &RawField) -> Result<Field, Complaint> {

@@ -2,11 +2,8 @@
 
 pub mod common;
 pub mod iex;
-pub mod numbering;
-
-use super::output::{Arrival, Output};
-use crate::feed::{FeedConfig, FeedProtocol, Frame};
 pub mod itch50;
+pub mod numbering;
 pub mod pitch;
 
 use super::output::{Arrival, Output};
