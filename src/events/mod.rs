@@ -27,6 +27,5 @@ pub mod spread;
 pub mod tape;
 pub mod timing;
 
-pub mod tape;
 #[cfg(test)]
 mod tests;

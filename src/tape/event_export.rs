@@ -80,7 +80,7 @@ pub fn run(options: &EventExportOptions) -> Result<(Outcome, EventsExported), Ta
     let captures = event_files::find(&options.journal)?;
     if captures.iter().all(|capture| capture.feeds.is_empty()) {
         return Err(TapeError::Refused(format!(
-            "{} holds no event tape: capture with feeds configured, or make one with `tape decode --events`",
+            "{} holds no event tape: capture with feeds configured, or make one with `tape decode --rebuild`",
             options.journal.display()
         )));
     }
