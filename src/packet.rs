@@ -336,5 +336,9 @@ verdicts! {
     PITCH_TRUNCATED = 180, "pitch-truncated", "Shorter than the sequenced unit header (8 bytes)";
     PITCH_BAD_LENGTH = 181, "pitch-bad-length", "The unit's length is not that of the datagram, or a message runs past it";
     PITCH_BAD_COUNT = 182, "pitch-bad-count", "The count does not match the messages in the unit";
+    PITCH_SHORT = 183, "pitch-short", "A PITCH message shorter than its type is in every dialect, or without a type";
+    PITCH_SEQUENCE_OVERFLOW = 184, "pitch-sequence-overflow", "Sequence number plus count passes 2^32";
     SEQUENCED_TRUNCATED = 200, "sequenced-truncated", "Shorter than the configured fields reach";
+    SEQUENCED_OVERFLOW = 201, "sequenced-overflow", "Sequence number plus count passes what the field can hold, or a send time 2^64 ns";
+    SEQUENCED_BAD_BLOCK = 202, "sequenced-bad-block", "A block's length runs past the datagram or does not cover its header, or blocks do not follow each other";
 }

@@ -1,7 +1,11 @@
 //! What turns a protocol's messages into events: one file a protocol.
 
+pub mod cme;
 pub mod common;
+pub mod iex;
 pub mod itch50;
+pub mod numbering;
+pub mod pitch;
 
 use super::output::{Arrival, Output};
 use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
@@ -9,7 +13,10 @@ use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
 /// The normalizer of a feed; `None` for protocols whose messages nobody can read (bare MoldUDP64, sequenced).
 pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
     match feed.protocol {
+        FeedProtocol::IexTp => Some(Box::new(iex::Iex::new(feed))),
         FeedProtocol::MoldUdp64Itch50 => Some(Box::new(itch50::Itch50::new(feed))),
+        FeedProtocol::CmeMdp3 => Some(Box::new(cme::Cme::new(feed))),
+        FeedProtocol::CboePitch => Some(Box::new(pitch::Pitch::new(feed))),
         _ => None,
     }
 }

@@ -65,6 +65,7 @@ rules! {
     OrdersFull = 346, "orders-full", Error, "More live orders than there is room for: books are incomplete from here on";
     FieldUnknown = 347, "field-unknown", Info, "An enumerated field has a value that the specification does not list";
     InstrumentUnknown = 348, "instrument-unknown", Info, "A message of an instrument that no directory message announced";
+    InstrumentsFull = 349, "instruments-full", Error, "More instruments than there is room for: those beyond are not made into events";
     TooWide = 360, "too-wide", Info, "A value wider than DBN's field: saturated there, whole in the side table";
 }
 

@@ -6,6 +6,7 @@ use super::protocol::FeedProtocol;
 use super::sequenced::Layout;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 /// Most lines that a feed may have.
@@ -41,6 +42,18 @@ pub enum Severity {
     Warning,
     /// Data is wrong or missing.
     Error,
+}
+
+impl Severity {
+    /// The word in configurations and side rows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// What is held to be normal. Times in ms of tape time; 0 = never.
@@ -139,5 +152,53 @@ impl FeedConfig {
             rules: BTreeMap::new(),
             layout: Layout::default(),
         }
+    }
+}
+
+impl fmt::Display for LineConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {} port {}", self.name, self.group, self.port)?;
+        if let Some(source) = self.source {
+            write!(f, " from {source}")?;
+        }
+        match &self.interface {
+            Some(interface) => write!(f, " on {interface}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a feed means, in lines for people: only what was said of it or holds without being said.
+impl fmt::Display for FeedConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "feed {} ({})", self.name, self.protocol.name())?;
+        for line in &self.lines {
+            write!(f, "\n  {line}")?;
+        }
+        if let Some(session) = &self.session {
+            write!(f, "\n  session {session}")?;
+        }
+        if let Some(channel) = self.channel {
+            write!(f, "\n  channel {channel}")?;
+        }
+        if !self.dataset.is_empty() || self.publisher_id != 0 {
+            write!(f, "\n  dataset {} of publisher {}", self.dataset, self.publisher_id)?;
+        }
+        if let Some(offset_s) = self.utc_offset_s {
+            write!(f, "\n  midnight {offset_s} s from UTC's")?;
+        }
+        if !self.symbols.is_empty() {
+            write!(f, "\n  {} symbols", self.symbols.len())?;
+        }
+        let Limits { hold_ms, stale_ms, future_ms, silence_ms, line_dead_ms, heartbeat_ms, crossed_ms } = self.limits;
+        write!(
+            f,
+            "\n  limits (ms, 0 = never): hold {hold_ms}, stale {stale_ms}, future {future_ms}, silence {silence_ms}, \
+             line dead {line_dead_ms}, heartbeat {heartbeat_ms}, crossed {crossed_ms}"
+        )?;
+        for (rule, severity) in &self.rules {
+            write!(f, "\n  rule {rule}: {}", severity.name())?;
+        }
+        Ok(())
     }
 }

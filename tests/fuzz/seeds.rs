@@ -20,6 +20,13 @@ const MOST_PACKETS: usize = 8;
 /// The link types of targets/judge.rs, by their place there.
 const LINKS: [u16; 10] = [1, 0, 101, 108, 113, 228, 229, 276, 12, 147];
 
+/// Layouts as targets/sequenced.rs reads them: NYSE XDP, ICE iMpact, MIAX MACH (its sequence as 4 bytes).
+const LAYOUTS: [[u8; 16]; 3] = [
+    [1, 0x84, 0, 0x23, 0, 0x88, 0x8c, 0, 0xca, 0x9a, 0x3b, 0, 0x22, 1, 0, 0],
+    [0, 0x82, 0x40, 0x46, 0, 0x8c, 0, 0x40, 0x42, 0x0f, 0, 0, 0, 0, 0, 0],
+    [3, 0x80, 0x2b, 0, 0x48, 0, 0, 0, 0, 0, 0, 0, 0x2a, 0, 1, 0],
+];
+
 struct Seeds {
     corpus: PathBuf,
     count: usize,
@@ -73,7 +80,19 @@ impl Seeds {
             }
         });
         self.put("judge", &judged)?;
-        payloads.iter().try_for_each(|payload| self.put("feed", payload))
+        for target in ["feed", "pitch"] {
+            payloads.iter().try_for_each(|payload| self.put(target, payload))?;
+        }
+        for layout in LAYOUTS {
+            let mut series = layout.to_vec();
+            for payload in &payloads {
+                let begin = payload.get(..payload.len().min(64)).unwrap_or_default();
+                series.extend([u8::try_from(begin.len()).unwrap_or(0)]);
+                series.extend(begin);
+            }
+            self.put("sequenced", &series)?;
+        }
+        Ok(())
     }
 
     fn program(&mut self, program: &Program) -> io::Result<()> {
