@@ -317,6 +317,7 @@ fn layout(raw: &RawFeed, protocol: FeedProtocol) -> Result<Layout, Complaint> {
         count: layout.count.as_ref().map(field).transpose()?,
         sent: layout.sent.as_ref().map(field).transpose()?,
         time_unit_ns,
+        ..Layout::default()
     })
 }
 
