@@ -193,8 +193,10 @@ impl Entry {
         self.filled.sort_by_key(|range| range.start);
         self.healed = self.count - self.missing().iter().map(|range| range.end - range.start).sum::<u64>();
         if !self.healed_by.split(' ').any(|line| line == by) {
-            let space = if self.healed_by.is_empty() { "" } else { " " };
-            self.healed_by += &format!("{space}{by}");
+            if !self.healed_by.is_empty() {
+                self.healed_by.push(' ');
+            }
+            self.healed_by.push_str(by);
         }
     }
 
