@@ -13,5 +13,5 @@ pub mod room;
 pub mod rules;
 pub mod side;
 pub mod spread;
-pub mod timing;
 pub mod tape;
+pub mod timing;

@@ -170,10 +170,7 @@ fn config_check_says_what_a_file_means_or_where_it_is_wrong() {
     std::fs::write(&good, FEEDS).unwrap();
     std::fs::write(&bad, FEEDS.replace("port = 5002", "port = 70000")).unwrap();
     let said = must(WIRETAPE, &["config", "check", text(&good)]);
-    assert!(
-        said.contains("239.7.7.7 port 5001") && said.contains("good.toml: ok, 3 feeds"),
-        "{said}"
-    );
+    assert!(said.contains("239.7.7.7 port 5001") && said.contains("good.toml: ok, 3 feeds"), "{said}");
     let json: Value =
         serde_json::from_str(&must(WIRETAPE, &["config", "check", "--json", text(&good)])).unwrap();
     assert_eq!(number(&json, "/feeds/1/lines/0/port"), 5002);
