@@ -227,6 +227,7 @@ fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> 
     Ok(CaptureConfig {
         input,
         journal,
+        events: !args.no_events,
         judge,
         layout: checked.layout,
         cpus: checked.cpus.clone(),
@@ -657,6 +658,7 @@ fn demo_capture(setup: demo::DemoSetup<'_>) -> Result<demo::Found, ShowError> {
             host: with_judge(host, &judge),
             ..JournalOptions::new(setup.journal)
         }),
+        events: true,
         judge,
         layout: Layout::Auto,
         cpus: Vec::new(),

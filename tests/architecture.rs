@@ -175,7 +175,7 @@ fn the_engine_alone_does_not_carry_what_only_the_analysis_needs() {
         String::from_utf8(out.stdout).unwrap()
     };
     let (engine, all) = (tree(&["--no-default-features"]), tree(&[]));
-    for analysis_only in ["indicatif", "clap_complete", "clap_mangen"] {
+    for analysis_only in ["indicatif", "clap_complete", "clap_mangen", "parquet", "zstd"] {
         assert!(all.contains(&format!("{analysis_only} v")), "{analysis_only} is in the full tree");
         assert!(!engine.contains(&format!("{analysis_only} v")), "{analysis_only} is in the engine's tree");
     }

@@ -126,6 +126,7 @@ fn nothing_is_allocated_per_packet() {
         CALLS_LOOKED_AT.store(0, Relaxed);
         let Some(report) = run_in_netns(|_| {
             let config = CaptureConfig {
+                events: false,
                 input: Input::Live(vec![LiveInput {
                     ring: RingOptions {
                         mode,

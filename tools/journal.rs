@@ -13,6 +13,7 @@ use wiretape::journal::index::TimeRange;
 use wiretape::journal::reader::{Tape, TapePacket};
 use wiretape::packet::{InterfaceDef, LinkType};
 use wiretape::tape::decode::{self, DecodeOptions};
+use wiretape::tape::events::{self, EventsOptions};
 use wiretape::tape::extract::{self, ExtractOptions};
 use wiretape::tape::follow::{self, FollowOptions, Sink};
 use wiretape::tape::info::{self, InfoOptions};
@@ -177,13 +178,26 @@ pub(crate) fn decode(args: &DecodeArgs, terminals: Terminals) -> Result<Outcome,
     let judge =
         args.config.as_deref().map(|path| Config::load(path).map(|config| judge_of(&config))).transpose();
     let judge = judge.map_err(|error| check::Usage(error.to_string()))?;
+    let events = EventsOptions {
+        feeds: judge.as_ref().map(|judge| judge.feeds.clone()),
+        all: args.diff,
+        json: args.json,
+        to: args.events.clone(),
+        rebuild: args.rebuild,
+    };
     let options = DecodeOptions { judge, all: args.diff, json: args.json };
     let tape = Tape::open(&args.journal).map_err(TapeError::from)?;
-    let progress = wiretape::tape::input::Progress::default();
+    let (mut out, mut remarks) = (io::stdout().lock(), io::stderr().lock());
+    // Two passes over the tape, and a bar for each.
     let total = tape.segments().iter().filter_map(|s| s.path.metadata().ok()).map(|m| m.len()).sum();
-    let _bar = progress::watch_bytes(total, progress.clone(), terminals, true);
-    let mut each = |packet: &TapePacket<'_>| progress.pass(&packet.as_packet());
-    Ok(decode::run(&tape, &options, &mut io::stdout().lock(), &mut io::stderr().lock(), &mut each)?)
+    let watched = |run: &mut dyn FnMut(&mut dyn FnMut(&TapePacket<'_>)) -> Result<Outcome, TapeError>| {
+        let progress = wiretape::tape::input::Progress::default();
+        let _bar = progress::watch_bytes(total, progress.clone(), terminals, true);
+        run(&mut |packet| progress.pass(&packet.as_packet()))
+    };
+    let events = watched(&mut |each| events::run(&tape, &events, &mut out, &mut remarks, each))?;
+    let verdicts = watched(&mut |each| decode::run(&tape, &options, &mut out, &mut remarks, each))?;
+    Ok(if events == Outcome::Good { verdicts } else { events })
 }
 
 /// What a configuration makes the judge look for.

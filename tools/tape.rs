@@ -21,7 +21,7 @@ use wiretape::cli::tape::{self as words, GenerateArgs, GenerateWhat, ProgramArg,
 use wiretape::cli::{engine, generate};
 use wiretape::tape::input::Input;
 use wiretape::tape::outcome::{Outcome, TapeError};
-use wiretape::tape::{export, hist, read};
+use wiretape::tape::{event_export, export, hist, read};
 
 /// Why a command ended without an outcome.
 #[derive(Debug, thiserror::Error)]
@@ -88,12 +88,18 @@ fn run(command: TapeCommand, terminals: Terminals) -> Result<Outcome, Stop> {
             let _bar = progress::watch(&input, terminals, args.write.is_some());
             Ok(read::run(&input, &selection, check::read_as(&args), &mut *out)?)
         }
+        TapeCommand::Export(args) if args.events => {
+            let (outcome, done) = event_export::run(&check::event_export(&args)?)?;
+            report_events(&done, args.json)?;
+            Ok(outcome)
+        }
         TapeCommand::Export(args) => {
+            let format = check::export_format(&args)?;
             let selection = check::selection(&args.select, None)?;
             let input = Input::open(&args.input)?;
             let mut out = output(Some(&args.output), &args.input)?;
             let bar = progress::watch(&input, terminals, true);
-            let (outcome, done) = export::run(&input, &selection, check::export_format(&args), &mut *out)?;
+            let (outcome, done) = export::run(&input, &selection, format, &mut *out)?;
             drop(bar);
             report_export(&done, args.json)?;
             Ok(outcome)
@@ -156,6 +162,24 @@ fn report_export(done: &export::Exported, json: bool) -> Result<(), Stop> {
     say(&format!("{} packets written, {} bytes\n", done.packets, done.bytes));
     if done.without_time > 0 {
         say(&format!("{} of them have no time and were written with time 0\n", done.without_time));
+    }
+    Ok(())
+}
+
+fn report_events(done: &event_export::EventsExported, json: bool) -> Result<(), Stop> {
+    if json {
+        say(&(serde_json::to_string(done).map_err(io::Error::from)? + "\n"));
+        return Ok(());
+    }
+    for (table, records) in &done.records {
+        say(&format!("{table}: {records} records\n"));
+    }
+    say(&format!("{} files written\n", done.files));
+    if done.unfit > 0 {
+        let unfit = done.unfit;
+        say(&format!(
+            "{unfit} times or prices do not fit their type and are left out (--plain-integers has them)\n"
+        ));
     }
     Ok(())
 }

@@ -240,6 +240,7 @@ fn wiretape(variant: Variant, load: Load, dir: &Path) -> Round {
     }
     let layout = if variant == Variant::V2Split { Layout::Split } else { Layout::Fused };
     let config = CaptureConfig {
+        events: false,
         input: Input::Live(vec![LiveInput { ring, queues: 1 }]),
         journal: Some(JournalOptions { segment_bytes: 64 << 20, ..JournalOptions::new(&journal) }),
         judge: JudgeConfig::default(),

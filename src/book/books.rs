@@ -95,7 +95,7 @@ impl Books {
         Err(Fault::Full)
     }
 
-    /// Every order and level is gone. The memory stays.
+    /// Every order and level is gone.
     pub fn clear(&mut self) {
         self.orders.clear();
         self.books.iter_mut().for_each(Book::clear);

@@ -138,11 +138,10 @@ impl Orders {
         Ok(before)
     }
 
-    /// Every order is gone. The memory stays.
+    /// Every order is gone. Takes fresh memory rather than write over all of the old.
     pub fn clear(&mut self) {
         if self.live > 0 {
-            self.words.fill(0);
-            self.live = 0;
+            *self = Self::with_capacity(self.capacity);
         }
     }
 

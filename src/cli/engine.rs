@@ -294,6 +294,9 @@ pub struct CaptureArgs {
     /// all.
     #[arg(long, value_name = "KEEP", value_parser = common::retain, requires = "journal", help_heading = "Journal")]
     pub retain: Option<Retain>,
+    /// Do not make events of the configured feeds while capturing: `tape decode --rebuild` makes the same ones later.
+    #[arg(long, requires = "journal", help_heading = "Journal")]
+    pub no_events: bool,
     /// Sync what was written this often: after a power cut, at most this much is missing.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = common::duration, requires = "journal",
           help_heading = "Journal")]

@@ -67,7 +67,7 @@ pub enum TapeCommand {
     /// Follow a journal while it is being written
     #[command(after_long_help = help::FOLLOW)]
     Follow(FollowArgs),
-    /// Turn a journal into one pcap or pcapng file
+    /// Turn a journal into one pcap or pcapng file, or its events into DBN, Parquet or CSV
     #[command(after_long_help = help::EXPORT)]
     Export(ExportArgs),
     /// Print latency and inter-arrival distributions as percentile tables
@@ -253,6 +253,12 @@ pub enum FormatArg {
     Pcap,
     /// Standard pcapng: interfaces, directions, drop counts
     Pcapng,
+    /// Events as DBN files, compressed with zstd
+    Dbn,
+    /// Events as Parquet tables, partitioned by day and host
+    Parquet,
+    /// Events as CSV tables, partitioned by day and host
+    Csv,
 }
 
 /// `tape export`.
@@ -261,12 +267,21 @@ pub struct ExportArgs {
     /// A journal's directory, one of its segments, or any pcap or pcapng file
     #[arg(value_name = "JOURNAL|FILE")]
     pub input: PathBuf,
-    /// The file to write; - is standard output
-    #[arg(short, long, value_name = "FILE")]
+    /// The file to write, - is standard output; with --events a new directory
+    #[arg(short, long, value_name = "FILE|DIR")]
     pub output: PathBuf,
-    /// What to write; without it the output's ending decides, and pcapng if that says nothing
+    /// What to write; without it the output's ending decides (pcapng if that says nothing), with --events parquet
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<FormatArg>,
+    /// Export the events that were made of the packets, not the packets
+    #[arg(long)]
+    pub events: bool,
+    /// Rows in a row group of a Parquet file
+    #[arg(long, value_name = "ROWS", default_value = "262144", requires = "events")]
+    pub row_group: NonZeroU64,
+    /// Write times and prices as plain integers (ns, 1e-9), for readers that do not know these types of Parquet
+    #[arg(long, requires = "events")]
+    pub plain_integers: bool,
     /// Print the summary as one JSON object, on standard error
     #[arg(long)]
     pub json: bool,
@@ -313,9 +328,15 @@ pub struct DecodeArgs {
     /// The journal's directory
     #[arg(value_name = "JOURNAL")]
     pub journal: PathBuf,
-    /// List every difference, not the first ten
+    /// List every differing verdict, not the first ten; and the first ten differing events of each file, not the first
     #[arg(long)]
     pub diff: bool,
+    /// Write the events to this directory, in place of comparing them: one directory a capture
+    #[arg(long, value_name = "DIR", conflicts_with = "rebuild")]
+    pub events: Option<PathBuf>,
+    /// Put event tapes that are missing, or that a crash has cut, into the journal
+    #[arg(long)]
+    pub rebuild: bool,
     /// Judge by the feeds of this configuration in place of the one that the journal recorded
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -93,6 +93,10 @@ impl Follower {
     pub fn stop_following(&mut self) {
         self.merged.stop_following();
     }
+    /// The record that the last [`Step::Record`] stands for.
+    pub fn record(&self) -> Option<Record<'_>> {
+        self.merged.record()
+    }
     /// The room.
     pub fn room(&mut self) -> &mut Room {
         &mut self.room

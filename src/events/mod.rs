@@ -6,12 +6,26 @@
 //!
 //! `record on tape → line → arbitration (room, lines) → normalizer (one a protocol) → output (DBN records, side rows)`
 
+mod arbiter;
+mod candidate;
+mod desk;
+mod epoch;
+mod feed;
 pub mod follow;
+mod hold;
+mod ledger;
+mod lines;
 pub mod normalize;
 pub mod output;
+mod race;
+pub mod report;
 pub mod room;
 pub mod rules;
+mod seen;
 pub mod side;
 pub mod spread;
 pub mod tape;
 pub mod timing;
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,15 @@
 //! What turns a protocol's messages into events: one file a protocol.
 
 pub mod common;
+pub mod itch50;
 
 use super::output::{Arrival, Output};
-use crate::feed::{FeedConfig, Frame};
+use crate::feed::{FeedConfig, FeedProtocol, Frame, Space};
 
 /// The normalizer of a feed; `None` for protocols whose messages nobody can read (bare MoldUDP64, sequenced).
 pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
     match feed.protocol {
+        FeedProtocol::MoldUdp64Itch50 => Some(Box::new(itch50::Itch50::new(feed))),
         _ => None,
     }
 }
@@ -22,6 +24,12 @@ pub trait Normalizer: std::fmt::Debug + Send {
 
     /// A new sequence space: orders of the old one are gone.
     fn reset(&mut self, arrival: &Arrival, out: &mut Output);
+
+    /// As [`Normalizer::reset`], for feeds whose sequence spaces run side by side (the units of PITCH): only this one began anew.
+    fn reset_space(&mut self, space: &Space, arrival: &Arrival, out: &mut Output) {
+        let _ = space;
+        self.reset(arrival, out);
+    }
 
     /// Tape time has come to `now_ns`: what lasted too long is said.
     fn tick(&mut self, now_ns: u64, out: &mut Output);

@@ -47,6 +47,7 @@ rules! {
     LineDead = 309, "line-dead", Warning, "A line was silent for longer than its limit while the feed lived";
     OffsetMismatch = 310, "offset-mismatch", Error, "Stream offset and sequence number disagree about what is missing";
     HoldOverflow = 311, "hold-overflow", Warning, "More packets waited for a gap than there is room for: the gap was declared early";
+    Stray = 312, "stray", Warning, "A packet far from its sequence, or behind it, that nothing continued while the sequence went on: left out";
     StampBackwards = 320, "stamp-backwards", Warning, "The capture stamp stepped back on one interface";
     SentBackwards = 321, "sent-backwards", Warning, "The send time stepped back in one stream";
     EventBackwards = 322, "event-backwards", Info, "The exchange's event time stepped back (venues do that)";

@@ -35,6 +35,8 @@ pub enum SideRow<'a> {
         cause: &'a str,
         /// Packets lost here between the packet before the gap and the one that showed it.
         lost_here: u64,
+        /// Lines that went on past the gap without its messages, separated by spaces.
+        lines: &'a str,
     },
     /// Messages missing on one line that another brought, or that came late.
     Fill {

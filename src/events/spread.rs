@@ -69,22 +69,12 @@ impl Spread {
             return 0;
         }
         let rank = (u128::from(count) * u128::from(per_mille)).div_ceil(1000).clamp(1, u128::from(count));
-        let mut seen = 0_u128;
-        let below: Vec<_> = self.below.iter_recorded().collect();
-        let descending = below.iter().rev();
-        for step in descending {
-            seen += u128::from(step.count_at_value());
-            if seen >= rank {
-                return self.inside(-i64::try_from(step.value_iterated_to()).unwrap_or(i64::MAX));
-            }
+        let below = u128::from(self.below.len());
+        if rank <= below {
+            // The lowest value has the largest magnitude.
+            return self.inside(-nth(&self.below, below - rank + 1));
         }
-        for step in self.above.iter_recorded() {
-            seen += u128::from(step.count_at_value());
-            if seen >= rank {
-                return self.inside(i64::try_from(step.value_iterated_to()).unwrap_or(i64::MAX));
-            }
-        }
-        self.max_ns
+        self.inside(nth(&self.above, rank - below))
     }
     fn inside(&self, ns: i64) -> i64 {
         ns.clamp(self.min_ns, self.max_ns)
@@ -99,6 +89,16 @@ impl Spread {
         let [p50_ns, p90_ns, p99_ns, p999_ns] = [500, 900, 990, 999].map(|per_mille| self.at(per_mille));
         Percentiles { count: self.count(), min_ns, p50_ns, p90_ns, p99_ns, p999_ns, max_ns }
     }
+}
+
+/// The value that is `rank`-th of all, from 1.
+fn nth(half: &Histogram<u64>, rank: u128) -> i64 {
+    let mut seen = 0_u128;
+    let reached = half.iter_recorded().find(|step| {
+        seen += u128::from(step.count_since_last_iteration());
+        seen >= rank
+    });
+    reached.map_or(i64::MAX, |step| i64::try_from(step.value_iterated_to()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

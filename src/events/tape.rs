@@ -16,7 +16,7 @@ pub use compare::{Compare, Compared, Difference};
 pub use files::Files;
 pub use head::record_json;
 pub use index::{Capture, EVENTS_DIR, FeedEntry, Line, State, decoder_version, parse_manifest};
-pub use recover::{Cut, cut_capture, recover};
+pub use recover::{Cut, cut_capture, is_being_written, recover};
 
 use super::follow::Span;
 use super::output::{Output, SCHEMAS};

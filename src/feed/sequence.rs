@@ -93,6 +93,8 @@ pub struct Tracker {
     started: bool,
     /// Packets were skipped since the last one: a jump forward is not a gap.
     forgiving: bool,
+    /// Somebody else decides where spaces begin: number 1 is a number like any other.
+    one_space: bool,
     first: u64,
     next: u64,
     missing: VecDeque<Interval>,
@@ -111,11 +113,38 @@ impl Tracker {
         Self {
             started: false,
             forgiving: false,
+            one_space: false,
             first: 0,
             next: 0,
             missing: VecDeque::with_capacity(MAX_INTERVALS),
             counts: Counts::default(),
         }
+    }
+    /// As [`Tracker::new`], for a space that begins at `first` and never begins anew of itself: only [`Tracker::restart`] ends it.
+    pub fn of_one_space(first: u64) -> Self {
+        Self { started: true, one_space: true, first, next: first, ..Self::new() }
+    }
+    /// If number `at` was seen: the end of what was seen without a break from there on.
+    pub fn seen_until(&self, at: u64) -> Option<u64> {
+        if at < self.first || at >= self.next {
+            return None;
+        }
+        let behind = self.missing.partition_point(|gap| gap.end <= at);
+        let Some(gap) = self.missing.get(behind) else { return Some(self.next) };
+        (gap.begin > at).then_some(gap.begin)
+    }
+    /// The first number after `at` that was seen.
+    pub fn seen_after(&self, at: u64) -> Option<u64> {
+        let at = at.saturating_add(1).max(self.first);
+        let behind = self.missing.partition_point(|gap| gap.end <= at);
+        let gap = self.missing.get(behind).filter(|gap| gap.begin <= at);
+        Some(gap.map_or(at, |gap| gap.end)).filter(|seen| *seen < self.next)
+    }
+    /// The part within `[begin, end)` of the first interval that is missing there.
+    pub fn missing_within(&self, begin: u64, end: u64) -> Option<Interval> {
+        let at = self.missing.partition_point(|gap| gap.end <= begin);
+        let gap = self.missing.get(at).filter(|gap| gap.begin < end)?;
+        Some(Interval { begin: gap.begin.max(begin), end: gap.end.min(end) })
     }
     /// The first number of the current sequence space; 0 before the first packet.
     pub const fn first(&self) -> u64 {
@@ -204,12 +233,13 @@ impl Tracker {
     fn backward(&mut self, first: u64, end: u64) -> Step {
         if first == end {
             // A heartbeat that says "next is 1" comes from a sender that has just begun again.
-            return if first == 1 { self.start(first, end) } else { Step::default() };
+            return if first == 1 && !self.one_space { self.start(first, end) } else { Step::default() };
         }
         let filled = self.fill(first, end.min(self.next));
         let reaches_start = end >= self.first;
         let before = self.first.saturating_sub(first);
-        if first == 1 && filled == 0 && end < self.next && (before == 0 || !reaches_start) {
+        if first == 1 && !self.one_space && filled == 0 && end < self.next && (before == 0 || !reaches_start)
+        {
             return self.start(first, end);
         }
         self.counts.filled += filled;

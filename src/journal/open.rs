@@ -110,6 +110,7 @@ pub struct Journal {
     writers: Vec<Writer>,
     keeper: Keeper,
     capture_id: [u8; 16],
+    first_segments: Vec<u32>,
 }
 
 impl Journal {
@@ -170,11 +171,12 @@ impl Journal {
         });
         let next = next_indices(&options.dir).map_err(io("reading"))?;
         let kept = kept_segments(&options.dir).map_err(io("reading"))?;
-        let (mut writers, mut spent_ends) = (Vec::new(), Vec::new());
+        let (mut writers, mut spent_ends, mut first_segments) = (Vec::new(), Vec::new(), Vec::new());
         for queue in 0..options.queues {
             let (fresh_in, fresh_out) = rtrb::RingBuffer::<Fresh>::new(MAX_OUT);
             let (spent_in, spent_out) = rtrb::RingBuffer::<Spent>::new(2 * MAX_OUT);
             let index = next.get(&queue).copied().unwrap_or(0);
+            first_segments.push(index);
             ahead.add_queue(queue, index, fresh_in).map_err(|error| first_segment_error(options, error))?;
             spent_ends.push(spent_out);
             writers.push(Writer::new(WriterParts {
@@ -210,12 +212,17 @@ impl Journal {
             durable,
             kept,
         });
-        Ok(Self { writers, keeper: Keeper { ahead, behind, shared, lock }, capture_id })
+        Ok(Self { writers, keeper: Keeper { ahead, behind, shared, lock }, capture_id, first_segments })
     }
 
     /// The id of this capture, as in `journal.toml` and each segment's header.
     pub fn capture_id(&self) -> [u8; 16] {
         self.capture_id
+    }
+
+    /// Index of each queue's first segment of this capture.
+    pub fn first_segments(&self) -> &[u32] {
+        &self.first_segments
     }
 
     /// The writers, one a queue, and the keeper, which must run while they write.

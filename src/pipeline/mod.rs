@@ -5,6 +5,7 @@
 
 pub mod control;
 pub mod counters;
+pub mod events;
 pub mod fingerprint;
 pub mod ladder;
 pub mod lockdown;
@@ -17,6 +18,7 @@ use crate::capture::af_packet::{self, Fanout, Granted, Mode, OpenError, OpenedQu
 use crate::capture::file::{FileOptions, FileSource};
 use crate::capture::{Lease, Source, SourceError};
 use crate::clock::{Clock, SystemClock};
+use crate::feed::FeedConfig;
 use crate::journal::manifest::{self, Manifest};
 use crate::journal::{
     EventKind, Journal, JournalError, JournalOptions, Keeper, KeeperReport, Recovery, State, Writer,
@@ -37,6 +39,7 @@ use queue::{Handed, Signals, capture_is_done, capture_loop, fused_loop, worker_l
 use report::{JournalPart, QueueView, Report};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Barrier, Mutex};
@@ -69,6 +72,8 @@ pub struct CaptureConfig {
     pub input: Input,
     /// Where they are kept; none to observe only.
     pub journal: Option<JournalOptions>,
+    /// Make events of the configured feeds while capturing (with a journal only; it can be done later, too).
+    pub events: bool,
     /// How they are judged.
     pub judge: JudgeConfig,
     /// Thread layout.
@@ -392,7 +397,9 @@ fn granted_words(interface: &InterfaceDef, granted: &Granted, queues: usize) -> 
 pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, StartError> {
     let began_ns = SystemClock.now_ns();
     let mut warnings = Vec::new();
-    let (tape, mut input) = open_both(config.journal, config.input, &mut warnings)?;
+    let (mut tape, mut input) = open_both(config.journal, config.input, &mut warnings)?;
+    let feeds = if config.events { config.judge.feeds.as_slice() } else { &[] };
+    let mut events_parts = tape.as_mut().and_then(|tape| tape.events(feeds, input.live));
     warnings.append(&mut input.warnings);
     let capacities = std::mem::take(&mut input.capacities);
     let queues = capacities.len();
@@ -403,7 +410,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
     let limit = Arc::new(CountLimit::new(config.count, Arc::clone(&stop)));
     let (mut views, mut note_ends, mut workers) = (Vec::new(), Vec::new(), Vec::new());
     let (dir, mut writers, keeper) = match tape {
-        Some(OpenTape { dir, writers, keeper }) => (Some(dir), writers, Some(keeper)),
+        Some(OpenTape { dir, writers, keeper, .. }) => (Some(dir), writers, Some(keeper)),
         None => (None, Vec::new(), None),
     };
     writers.reverse();
@@ -478,6 +485,8 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         began_ns,
         ..Report::default()
     };
+    let events_state = events::Shared::default();
+    let mut report = Report { version: config.version, source: input.words, began_ns, ..Report::default() };
 
     std::thread::scope(|scope| {
         let stop = &keeper_stop;
@@ -528,6 +537,10 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         for warning in &control.warnings {
             hooks.log(&format!("warning: {warning}"));
         }
+        let events_thread = events_parts.take().map(|parts| {
+            let shared = &events_state;
+            named(scope, events::THREAD_NAME.to_owned(), move || events::run(&parts, shared))
+        });
         hooks.ready(&report.source);
 
         let data_done = || shared.running.load(Acquire) == 0;
@@ -572,6 +585,12 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
             report.journal = Some(part);
         }
         report.ended_ns = SystemClock.now_ns();
+        if let Some(thread) = events_thread {
+            events_state.wait(hooks, &|| thread.is_finished(), report.journal_packets(&shared.views));
+            let part = joined(thread);
+            control.warnings.extend(part.warning());
+            report.events = Some(part);
+        }
         report::add_counts(&mut report, &shared.views, nic_dropped.values().sum(), handle.is_some());
     });
     drop(quiet);
@@ -619,10 +638,13 @@ fn open_both(
     let mut tape = None;
     if let Some(options) = journal {
         let dir = options.dir.display().to_string();
+        let (path, sync_interval) = (options.dir.clone(), options.sync_interval);
         let (journal, recovery) = Journal::open(options)?;
         warnings.extend(recovery_words(&recovery));
+        warnings.extend(events::recover(&path));
+        let (capture_id, first_segments) = (journal.capture_id(), journal.first_segments().to_vec());
         let (writers, keeper) = journal.start();
-        tape = Some(OpenTape { dir, writers, keeper });
+        tape = Some(OpenTape { dir, path, capture_id, first_segments, sync_interval, writers, keeper });
     }
     let opened = match input {
         Err(opened) => opened,
@@ -643,8 +665,26 @@ fn open_both(
 /// A journal that is open and not yet running.
 struct OpenTape {
     dir: String,
+    path: PathBuf,
+    capture_id: [u8; 16],
+    first_segments: Vec<u32>,
+    sync_interval: Duration,
     writers: Vec<Writer>,
     keeper: Keeper,
+}
+
+impl OpenTape {
+    /// What the events thread needs, if there are feeds to make events of.
+    fn events(&mut self, feeds: &[FeedConfig], live: bool) -> Option<events::Parts> {
+        (!feeds.is_empty()).then(|| events::Parts {
+            journal: self.path.clone(),
+            capture_id: self.capture_id,
+            first_segments: std::mem::take(&mut self.first_segments),
+            feeds: feeds.to_vec(),
+            sync_interval: self.sync_interval,
+            live,
+        })
+    }
 }
 
 /// Batches of a file on their way between its threads.

@@ -4,6 +4,7 @@
 //! left out; the sums at the end show that no packet is unaccounted for.
 
 use super::counters::{CaptureCounters, Step, StepReaders, WorkerCounters};
+use super::events::EventsPart;
 use crate::metrics::Snapshot;
 use crate::packet::{Findings, LossPlace, Verdict};
 use crate::time::StampClock;
@@ -142,6 +143,8 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// The journal, if one was written.
     pub journal: Option<JournalPart>,
+    /// The event tape, if one was written.
+    pub events: Option<EventsPart>,
     /// What an operator should know.
     pub warnings: Vec<String>,
     /// What failed, if something did; the capture then ended with exit code 1.
@@ -149,6 +152,10 @@ pub struct Report {
 }
 
 impl Report {
+    /// Packets on tape, all queues together.
+    pub(super) fn journal_packets(&self, queues: &[QueueView]) -> u64 {
+        queues.iter().map(|queue| queue.worker.written.get()).sum()
+    }
     /// True if every packet is accounted for.
     pub fn adds_up(&self) -> bool {
         self.checks.iter().all(Check::holds)
@@ -370,6 +377,9 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
             )?;
         }
     }
+    if let Some(events) = &r.events {
+        write_events(out, events)?;
+    }
     for feed in &r.feeds {
         write_feed(out, feed)?;
     }
@@ -383,6 +393,22 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
     }
     if let Some(failure) = &r.failure {
         writeln!(out, "FAILED    {failure}")?;
+    }
+    Ok(())
+}
+
+fn write_events(out: &mut String, e: &EventsPart) -> std::fmt::Result {
+    write!(out, "events    {}: {}, of {} packets", e.dir, e.state, e.packets)?;
+    if let Some(lag_ns) = e.longest_lag_ns {
+        write!(out, ", at most {} ms behind", lag_ns / 1_000_000)?;
+    }
+    writeln!(out)?;
+    for feed in &e.feeds {
+        write!(out, "          {}:", feed.name)?;
+        for (schema, n) in &feed.records {
+            write!(out, " {schema} {n} ")?;
+        }
+        writeln!(out, " side rows {}", feed.side_rows)?;
     }
     Ok(())
 }

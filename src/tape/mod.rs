@@ -6,6 +6,10 @@
 
 pub mod bursts;
 pub mod decode;
+#[cfg(feature = "tape")]
+pub mod event_export;
+pub mod event_files;
+pub mod events;
 pub mod export;
 pub mod extract;
 pub mod feeds;

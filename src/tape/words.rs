@@ -4,6 +4,7 @@
 
 use super::when::Rfc3339;
 use crate::time::NS_PER_SEC;
+use std::fmt;
 
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
@@ -59,6 +60,18 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{} {many}", grouped(number)) }
 }
 
+/// A fixed-point price (1e-9) as an exact decimal, by integers alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decimal(pub i64);
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.0.unsigned_abs();
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(f, "{sign}{}.{:09}", whole / 1_000_000_000, whole % 1_000_000_000)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +97,18 @@ mod tests {
         assert_eq!(count(1, "packet", "packets"), "1 packet");
         assert_eq!(count(2000, "packet", "packets"), "2,000 packets");
         assert_eq!(moment(0), "-");
+    }
+
+    #[test]
+    fn a_price_is_written_to_its_last_digit() {
+        let cases = [
+            (1, "0.000000001"),
+            (-1_500_000_000, "-1.500000000"),
+            (i64::MIN, "-9223372036.854775808"),
+            (123_456_789_012_345_678, "123456789.012345678"),
+        ];
+        for (px, text) in cases {
+            assert_eq!(Decimal(px).to_string(), text);
+        }
     }
 }

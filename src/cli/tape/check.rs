@@ -7,6 +7,8 @@ use super::{
 use crate::filter::Program;
 use crate::packet::Verdict;
 use crate::replay::{Pace, PlayerOptions, UdpDestination};
+#[cfg(feature = "tape")]
+use crate::tape::event_export::{EventExportOptions, EventFormat};
 use crate::tape::export::Format;
 use crate::tape::hist::{HistOptions, Measure};
 use crate::tape::print::Hex;
@@ -117,14 +119,53 @@ pub fn read_as(args: &ReadArgs) -> ReadAs {
     ReadAs::Lines { link: args.link, hex }
 }
 
-/// What `tape export` writes.
-pub fn export_format(args: &ExportArgs) -> Format {
+/// What `tape export` writes of packets.
+///
+/// # Errors
+/// [`Usage`] for a format of events.
+pub fn export_format(args: &ExportArgs) -> Result<Format, Usage> {
     let by_name = args.output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("pcap"));
     let by_name = if by_name { FormatArg::Pcap } else { FormatArg::Pcapng };
     match args.format.unwrap_or(by_name) {
-        FormatArg::Pcap => Format::Pcap,
-        FormatArg::Pcapng => Format::Pcapng,
+        FormatArg::Pcap => Ok(Format::Pcap),
+        FormatArg::Pcapng => Ok(Format::Pcapng),
+        FormatArg::Dbn | FormatArg::Parquet | FormatArg::Csv => {
+            Err(Usage("--format dbn, parquet and csv are of events: add --events".to_owned()))
+        }
     }
+}
+
+/// What `tape export --events` writes.
+///
+/// # Errors
+/// [`Usage`] for a format of packets, or a selection of packets.
+#[cfg(feature = "tape")]
+pub fn event_export(args: &ExportArgs) -> Result<EventExportOptions, Usage> {
+    let format = match args.format {
+        None | Some(FormatArg::Parquet) => EventFormat::Parquet,
+        Some(FormatArg::Dbn) => EventFormat::Dbn,
+        Some(FormatArg::Csv) => EventFormat::Csv,
+        Some(FormatArg::Pcap | FormatArg::Pcapng) => {
+            return Err(Usage("--format pcap and pcapng are of packets: leave --events out".to_owned()));
+        }
+    };
+    let s = &args.select;
+    let selects = s.begin.is_some()
+        || s.end.is_some()
+        || !s.verdict.is_empty()
+        || s.direction != DirectionArg::Inout
+        || s.bpf.is_some()
+        || !s.expr.is_empty();
+    if selects {
+        return Err(Usage("--events exports whole event tapes: it takes no selection of packets".to_owned()));
+    }
+    Ok(EventExportOptions {
+        journal: args.input.clone(),
+        output: args.output.clone(),
+        format,
+        group_rows: usize::try_from(args.row_group.get()).unwrap_or(usize::MAX),
+        plain_integers: args.plain_integers,
+    })
 }
 
 /// What `tape hist` shows.

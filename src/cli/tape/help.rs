@@ -128,10 +128,19 @@ Writes the packets of a journal, in the order of their stamps over all queues, i
 interfaces, directions and drop counts, or classic pcap with nanosecond stamps. A pcap file has one link type: a journal
 with several is refused, and says which; select one with a filter or an interface's words, or write pcapng.",
     "\
+EVENTS
+  With --events the output is a new directory, and what is written is what was made of the packets: DBN files as they
+  stand on the event tape (.dbn.zst), or tables with one directory for each feed and schema,
+  OUT/<feed>/<schema>/day=YYYY-MM-DD/host=NAME/part-NNNNNN.parquet (or .csv), each file sorted by ts_recv. In Parquet,
+  times are INT64 nanoseconds (TIMESTAMP(NANOS, UTC)) and prices INT64 in 1e-9 (DECIMAL(18,9)); what is undefined is
+  NULL. CSV has integer nanoseconds and exact decimal prices. The side table (gaps, broken rules, races, …) comes along.",
+    "\
 EXAMPLES
   tape export j -o all.pcapng
   tape export j -o udp.pcap udp
-  tape export j -o - --format pcap | tcpdump -nn -r -",
+  tape export j -o - --format pcap | tcpdump -nn -r -
+  tape export --events j -o events
+  tape export --events j -o events --format dbn",
 );
 
 pub(super) const HIST: &str = help!(
@@ -154,11 +163,17 @@ Judges every packet on a journal again, from its raw bytes, in the order of each
 findings with those on tape. They must be the same: what was decided live depended on the bytes alone. Packets whose
 decoding was shed under load (not-judged) have nothing to compare; they are counted. So are differences in streams whose
 beginning is not on tape any more. The feeds are those that the journal recorded (without a record: none),
-unless --config names others.",
+unless --config names others.
+
+Makes the events of the configured feeds again, too, and compares them with the event tape in the journal's events
+directory: they must be the same to the last byte. Of an event tape that a crash has cut, what is there must be a
+prefix. If other versions of the decoders wrote it, that is said.",
     "\
 EXAMPLES
   tape decode j
-  tape decode j --diff --json",
+  tape decode j --diff --json
+  tape decode j --rebuild
+  tape decode j --events /tmp/events",
 );
 
 pub(super) const REPLAY: &str = help!(
@@ -188,9 +203,9 @@ EXAMPLES
 
 pub(super) const FEEDS: &str = help!(
     "\
-Lists every stream of market data: a sequence space (session, channel or unit) from one sender to one address. Feeds and lines are
-those that the journal was captured with, or those of --config; beside them, streams are recognised where their
-structure leaves no doubt (MoldUDP64 with ITCH, IEX-TP, CME MDP 3.0).",
+Lists every stream of market data: a sequence space (session, channel or unit) from one sender to one address. Feeds
+and lines are those that the journal was captured with, or those of --config; beside them, streams are recognised
+where their structure leaves no doubt (MoldUDP64 with ITCH, IEX-TP, CME MDP 3.0).",
     "\
 Numbers count what the protocol numbers: messages, or packets for CME. `missing` never came, `filled later` came out of
 order. Types are named as the exchange names them, with the length that came.",
@@ -207,8 +222,8 @@ Slides a window over the stamps of all packets and lists where it held the most,
 feed and line. Windows are not rounded to a grid: the first one listed is the highest of all windows of its length,
 wherever they begin. Further ones do not overlap it. A window is named by the stamp of its last packet.",
     "\
-Rates are of the frames as they were on the wire, without check sequence; with --line-rate of everything that a frame keeps
-the line busy with: padding to 60 bytes, check sequence, preamble and gap.",
+Rates are of the frames as they were on the wire, without check sequence; with --line-rate of everything that a frame
+keeps the line busy with: padding to 60 bytes, check sequence, preamble and gap.",
     "\
 EXAMPLES
   tape bursts j

@@ -223,8 +223,7 @@ impl PacketEnd {
             // Only compared with itself: the byte order does not matter.
             let id = u32::from_le_bytes(*id);
             let mut at = id.wrapping_mul(0x9e37_79b9) as usize >> 8 & mask;
-            loop {
-                let Some(seen) = self.seen.get_mut(at) else { break };
+            while let Some(seen) = self.seen.get_mut(at) {
                 if *seen == (self.pass, id) {
                     break;
                 }

@@ -57,8 +57,6 @@ pub struct Files {
     capture: Capture,
     manifest: File,
     open: BTreeMap<FileId, Open>,
-    /// Files whose gathering has begun, so that flushing need not look at each.
-    written_bytes: u64,
 }
 
 impl Files {
@@ -78,8 +76,10 @@ impl Files {
         }
         let manifest =
             OpenOptions::new().append(true).create_new(true).mode(0o640).open(dir.join(MANIFEST))?;
+        // Who starts the next capture may come while this one is still writing events: the lock keeps its hands off.
+        manifest.try_lock().map_err(busy)?;
         sys::fs::sync_dir(dir)?;
-        Ok(Self { dir: dir.to_owned(), capture, manifest, open: BTreeMap::new(), written_bytes: 0 })
+        Ok(Self { dir: dir.to_owned(), capture, manifest, open: BTreeMap::new() })
     }
 
     /// Writes what was gathered: a reader sees every record that was taken.
@@ -112,14 +112,20 @@ impl Files {
         self.capture.missed_packets = missed_packets;
         self.capture.write(&self.dir)
     }
+}
 
-    /// Where it is.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+impl Drop for Files {
+    fn drop(&mut self) {
+        // By name, not by closing: a program that is just being started elsewhere may hold a copy of the file.
+        let _ = self.manifest.unlock();
     }
-    /// Bytes of sealed files.
-    pub const fn sealed_bytes(&self) -> u64 {
-        self.written_bytes
+}
+
+/// Somebody else writes this event tape.
+pub(super) fn busy(error: std::fs::TryLockError) -> io::Error {
+    match error {
+        std::fs::TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),
+        std::fs::TryLockError::Error(error) => error,
     }
 }
 
@@ -149,7 +155,6 @@ impl Store for Files {
         open.flush()?;
         let (size_bytes, blake3) =
             if id.stream == SIDE { finish_in_place(&open)? } else { rewrite(&open, head)? };
-        self.written_bytes += size_bytes;
         let line = Line { name: self.capture.file_name(id), size_bytes, records, blake3, is_sealed: true };
         add_line(&mut self.manifest, &line)
     }

@@ -41,7 +41,8 @@ pub fn recover(journal: &Path) -> io::Result<(Vec<Cut>, Vec<String>)> {
         Err(error) => return Err(error),
     }
     dirs.sort();
-    for dir in dirs.iter().filter(|dir| dir.is_dir()) {
+    // What a rebuilding that was killed has left has an ending, and is nobody's event tape.
+    for dir in dirs.iter().filter(|dir| dir.is_dir() && dir.extension().is_none()) {
         let done = match Capture::read(dir) {
             Ok(Some(capture)) if capture.state == State::Live => {
                 cut_capture(dir, capture, State::Cut, "the capture did not end in good order")
@@ -51,6 +52,8 @@ pub fn recover(journal: &Path) -> io::Result<(Vec<Cut>, Vec<String>)> {
         };
         match done {
             Ok(found) => cuts.extend(found),
+            // An earlier capture that has left its journal and still makes events of it.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
             Err(error) => remarks.push(format!(
                 "the event tape in {} could not be ended: {error}; `tape decode --rebuild` makes it anew",
                 dir.display()
@@ -91,13 +94,28 @@ pub fn cut_capture(dir: &Path, mut capture: Capture, state: State, reason: &str)
     capture.state = state;
     reason.clone_into(&mut capture.reason);
     capture.write(dir)?;
+    manifest.unlock()?;
     Ok(cuts)
+}
+
+/// True if a capture (or a rebuilding) still writes the event tape in `dir`.
+///
+/// # Errors
+/// What the system says.
+pub fn is_being_written(dir: &Path) -> io::Result<bool> {
+    let file = File::open(dir.join(MANIFEST))?;
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(true),
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// The manifest for appending, its torn line cut off, and its lines.
 fn open_manifest(dir: &Path) -> io::Result<(File, Vec<Line>)> {
     let path = dir.join(MANIFEST);
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
+    file.try_lock().map_err(files::busy)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     let (lines, whole_bytes) = parse_manifest(&bytes)

@@ -15,6 +15,15 @@ pub struct Common {
     pub timestamp_ns: u64,
 }
 
+impl Common {
+    /// Reads what every message has, and what is behind it.
+    #[inline]
+    pub fn split(message: &[u8]) -> Option<(Self, &[u8])> {
+        let (_, rest) = message.split_first()?;
+        Self::take(rest)
+    }
+}
+
 /// A message that can be written and read.
 pub trait Message: Sized {
     /// Its type byte.
