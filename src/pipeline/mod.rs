@@ -451,6 +451,9 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
     let mut keeper = keeper;
     if let (Some(_), Some(keeper)) = (&lock, &mut keeper) {
         keeper.directory_is_current();
+        if let Some(events) = &mut events_parts {
+            events.journal = Path::new(".").to_owned();
+        }
     }
     let said = lock.as_ref().map_or_else(|| NOT_LOCKED.to_owned(), |lock| lock.words.clone());
     let shared = Shared {
@@ -486,7 +489,6 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         ..Report::default()
     };
     let events_state = events::Shared::default();
-    let mut report = Report { version: config.version, source: input.words, began_ns, ..Report::default() };
 
     std::thread::scope(|scope| {
         let stop = &keeper_stop;
@@ -528,6 +530,14 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
                 }
             }
         }
+        let events_thread = events_parts.take().map(|parts| {
+            let (state, shared) = (&events_state, &shared);
+            named(scope, events::THREAD_NAME.to_owned(), move || {
+                shared.lock_down(Role::Events);
+                events::run(&parts, state)
+            })
+        });
+        // Starts no thread any more.
         shared.lock_down(Role::Control);
         shared.start.wait();
         report.failure = shared.unlocked.lock().map_or(None, |mut unlocked| unlocked.take());
@@ -537,10 +547,6 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         for warning in &control.warnings {
             hooks.log(&format!("warning: {warning}"));
         }
-        let events_thread = events_parts.take().map(|parts| {
-            let shared = &events_state;
-            named(scope, events::THREAD_NAME.to_owned(), move || events::run(&parts, shared))
-        });
         hooks.ready(&report.source);
 
         let data_done = || shared.running.load(Acquire) == 0;
@@ -587,7 +593,11 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         report.ended_ns = SystemClock.now_ns();
         if let Some(thread) = events_thread {
             events_state.wait(hooks, &|| thread.is_finished(), report.journal_packets(&shared.views));
-            let part = joined(thread);
+            let mut part = joined(thread);
+            if let (Some(_), Some(journal)) = (&shared.lock, &report.journal) {
+                // The thread knows the journal as its working directory; people know it by its name.
+                part.dir = Path::new(&journal.dir).join(&part.dir).display().to_string().replace("/./", "/");
+            }
             control.warnings.extend(part.warning());
             report.events = Some(part);
         }
