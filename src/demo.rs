@@ -7,10 +7,10 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::lab::answers::Answers;
-use crate::lab::generate::FeedGenerator;
-use crate::lab::net::{Lab, LabError};
 use crate::lab::fault::Fault;
 use crate::lab::r#gen::{GenError, send_feed};
+use crate::lab::generate::FeedGenerator;
+use crate::lab::net::{Lab, LabError};
 use crate::lab::plan::{FeedPlan, LinePlan, PlanError, PlannedFault};
 use crate::lab::rhythm::Rhythm;
 use crate::lab::send::{Pace, SendOptions, Sent};
@@ -168,7 +168,8 @@ fn plan(options: &DemoOptions) -> FeedPlan {
     let millis = u64::try_from(options.duration.as_millis()).unwrap_or(u64::MAX);
     let data_packets = options.pps.saturating_mul(millis / 10).saturating_mul(9) / 2000;
     let fifth = data_packets / 5;
-    let lines = vec![LinePlan::usual(0), LinePlan { delay_ns: 60_000, jitter_ns: 80_000, ..LinePlan::usual(1) }];
+    let lines =
+        vec![LinePlan::usual(0), LinePlan { delay_ns: 60_000, jitter_ns: 80_000, ..LinePlan::usual(1) }];
     FeedPlan {
         data_packets,
         rhythm: Rhythm::even(options.pps / lines.len() as u64),
@@ -272,7 +273,11 @@ fn compare(out: &mut dyn Write, answers: &Answers, found: &Found, lost: u64) -> 
         ("packets", answers.packets, found.packets),
         ("messages on both lines", answers.sum(|line| line.messages), sum(|feed| feed.messages)),
         ("gaps in lines", answers.sum(|line| line.gaps), sum(|feed| feed.gaps)),
-        ("messages missing in them", answers.sum(|line| line.missing_messages), sum(|feed| feed.missing_messages)),
+        (
+            "messages missing in them",
+            answers.sum(|line| line.missing_messages),
+            sum(|feed| feed.missing_messages),
+        ),
         ("duplicate messages", answers.sum(|line| line.duplicates), sum(|feed| feed.duplicates)),
     ];
     let verdicts = found.verdicts.iter().filter(|(name, _)| *name != "accepted");

@@ -64,7 +64,9 @@ impl<W: Write> CaptureFile<W> {
         let wire_len = narrow(frame.len() as u64)?;
         self.block.clear();
         if self.classic {
-            for word in [narrow(stamp_ns / 1_000_000_000)?, narrow(stamp_ns % 1_000_000_000)?, wire_len, wire_len] {
+            for word in
+                [narrow(stamp_ns / 1_000_000_000)?, narrow(stamp_ns % 1_000_000_000)?, wire_len, wire_len]
+            {
                 self.block.extend_from_slice(&word.to_le_bytes());
             }
             self.block.extend_from_slice(frame);

@@ -191,7 +191,9 @@ impl Fault {
             Self::QuantityNegative => Some(Rule::QuantityNegative),
             Self::QuantityZero => Some(Rule::QuantityZero),
             Self::BookCrossed => Some(Rule::BookCrossed),
-            Self::Gap(_) | Self::Duplicate | Self::Reorder | Self::Late | Self::Damage(_) | Self::Short => None,
+            Self::Gap(_) | Self::Duplicate | Self::Reorder | Self::Late | Self::Damage(_) | Self::Short => {
+                None
+            }
         }
     }
 }

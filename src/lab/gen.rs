@@ -1,9 +1,9 @@
 //! `wiretape gen`: generated frames onto an interface or into a file, with the answers beside them.
 
 use super::answers::Answers;
-use super::generate::FeedGenerator;
 use super::capture_file::CaptureFile;
 use super::fault::Fault;
+use super::generate::FeedGenerator;
 use super::plain::{PlainPlan, Shape};
 use super::plan::{FeedPlan, PlanError};
 use super::send::{Pace, SendError, SendOptions, Sent, send, send_timed};
@@ -171,11 +171,7 @@ fn write_feed(file: &mut File, feed: &mut FeedGenerator) -> io::Result<Sent> {
     Ok(sent)
 }
 
-fn write_plain(
-    file: &mut File,
-    pace: Pace,
-    mut make: impl FnMut(&mut Vec<u8>) -> bool,
-) -> io::Result<Sent> {
+fn write_plain(file: &mut File, pace: Pace, mut make: impl FnMut(&mut Vec<u8>) -> bool) -> io::Result<Sent> {
     let spacing_ns = match pace {
         Pace::Flood | Pace::Planned => FLOOD_SPACING_NS,
         Pace::PerSecond(pps) => NS_PER_SEC / pps.max(1),

@@ -148,7 +148,8 @@ impl FeedGenerator {
 
     /// The next data packet with its fault and the heartbeat after it, or the end.
     fn step(&mut self) {
-        let busy = self.crossed_until_ns.is_some() || self.lines.iter().any(|line| line.dead_until_ns.is_some());
+        let busy =
+            self.crossed_until_ns.is_some() || self.lines.iter().any(|line| line.dead_until_ns.is_some());
         let waiting = self.fault < self.plan.faults.len() || self.unsettled > 0 || busy;
         if self.packet >= self.plan.data_packets && !waiting {
             self.end();
@@ -400,7 +401,9 @@ impl FeedGenerator {
                 (Rule::Gap, 1)
             }
             // A send time is that of a datagram, an event time that of a message.
-            Fault::Stale | Fault::Future | Fault::SentBack if !self.plan.says_when_sent() => (planned.fault.rule()?, 1),
+            Fault::Stale | Fault::Future | Fault::SentBack if !self.plan.says_when_sent() => {
+                (planned.fault.rule()?, 1)
+            }
             Fault::Stale | Fault::Future | Fault::SentBack => (planned.fault.rule()?, lines),
             Fault::Dead => {
                 self.answers.broken(Rule::LineGap, 1);
@@ -425,7 +428,14 @@ impl FeedGenerator {
     }
 
     /// Sends the data packet on a line; answers how many bytes of the stream it takes.
-    fn send(&mut self, index: usize, way: Way, noted: Option<usize>, short: Option<usize>, whole: bool) -> u64 {
+    fn send(
+        &mut self,
+        index: usize,
+        way: Way,
+        noted: Option<usize>,
+        short: Option<usize>,
+        whole: bool,
+    ) -> u64 {
         let count = self.messages.len();
         let units = self.flow.units(count);
         let mut line_answers = std::mem::take(&mut self.answers.lines[index]);

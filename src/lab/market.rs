@@ -228,11 +228,8 @@ impl Market {
     /// The oldest order of the best level trades, sometimes wholly.
     fn execute(&mut self, symbol: u16, with_price: bool, out: &mut Vec<u8>) {
         let Some((reference, order)) = self.best_order(symbol) else { return self.add(symbol, false, out) };
-        let shares = if self.random.between(0, 1) == 0 {
-            order.shares
-        } else {
-            self.random.between(1, order.shares)
-        };
+        let shares =
+            if self.random.between(0, 1) == 0 { order.shares } else { self.random.between(1, order.shares) };
         self.take(reference, shares);
         self.last_match += 1;
         let (common, match_number) = (self.common(symbol), self.last_match);
@@ -453,7 +450,11 @@ impl Market {
     }
 
     fn shares(&mut self) -> u32 {
-        if self.random.between(0, 3) == 0 { self.random.between(1, 99) } else { self.random.between(1, 50) * 100 }
+        if self.random.between(0, 3) == 0 {
+            self.random.between(1, 99)
+        } else {
+            self.random.between(1, 50) * 100
+        }
     }
 
     /// A price on its own side of the book, mostly near the other.

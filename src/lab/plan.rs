@@ -61,8 +61,10 @@ impl PlannedFault {
         let mut planned = Vec::new();
         let mut at = 20;
         for _ in 0..rounds {
-            let mut kinds: Vec<Fault> =
-                Fault::EVERY.into_iter().filter(|fault| plan.can(*fault) && !(live && *fault == Fault::StampBack)).collect();
+            let mut kinds: Vec<Fault> = Fault::EVERY
+                .into_iter()
+                .filter(|fault| plan.can(*fault) && !(live && *fault == Fault::StampBack))
+                .collect();
             while !kinds.is_empty() {
                 let pick = random.between(0, u32::try_from(kinds.len() - 1).unwrap_or(0));
                 let fault = match kinds.swap_remove(usize::try_from(pick).unwrap_or(0)) {
@@ -119,7 +121,8 @@ impl LinePlan {
         Self {
             name: if second { "B" } else { "A" }.to_owned(),
             source: Ipv4Addr::new(10, 77, u8::from(second), 1).into(),
-            group: if second { Ipv4Addr::new(233, 49, 196, 111) } else { Ipv4Addr::new(233, 54, 12, 111) }.into(),
+            group: if second { Ipv4Addr::new(233, 49, 196, 111) } else { Ipv4Addr::new(233, 54, 12, 111) }
+                .into(),
             port: if second { 26478 } else { 26477 },
             delay_ns: 10_000,
             jitter_ns: 0,
@@ -273,7 +276,8 @@ impl FeedPlan {
             source: Some(line.source),
             interface: None,
         };
-        let first = self.lines.first().map_or((Ipv4Addr::UNSPECIFIED.into(), 0), |line| (line.group, line.port));
+        let first =
+            self.lines.first().map_or((Ipv4Addr::UNSPECIFIED.into(), 0), |line| (line.group, line.port));
         FeedConfig {
             lines: self.lines.iter().map(line).collect(),
             limits: self.limits,
@@ -290,6 +294,7 @@ impl FeedPlan {
             count: Some(Field { offset: 0, width: 2 }),
             sent: Some(Field { offset: 8, width: 8 }),
             time_unit_ns: 1_000,
+            ..Layout::default()
         }
     }
 

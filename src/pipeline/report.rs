@@ -117,6 +117,8 @@ pub struct Report {
     pub version: String,
     /// Where packets came from, and what the kernel granted.
     pub source: String,
+    /// What was given up before the first packet was parsed, in words.
+    pub lockdown: String,
     /// Why it ended.
     pub ended: String,
     /// Beginning, ns since the Unix epoch.
@@ -150,10 +152,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// Packets on tape, all queues together.
-    pub(super) fn journal_packets(&self, queues: &[QueueView]) -> u64 {
-        queues.iter().map(|queue| queue.worker.written.get()).sum()
-    }
     /// True if every packet is accounted for.
     pub fn adds_up(&self) -> bool {
         self.checks.iter().all(Check::holds)
@@ -316,6 +314,7 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
     writeln!(out)?;
     let seconds = r.ended_ns.saturating_sub(r.began_ns) / 1_000_000;
     writeln!(out, "{} for {}.{:03} s; ended: {}", r.source, seconds / 1000, seconds % 1000, r.ended)?;
+    writeln!(out, "lockdown  {}", r.lockdown)?;
     write!(out, "packets   seen {}  accepted {}  rejected {}", captured, p.accepted, p.rejected)?;
     if p.not_judged > 0 {
         write!(out, "  not judged {}", p.not_judged)?;
@@ -406,6 +405,19 @@ fn write_events(out: &mut String, e: &EventsPart) -> std::fmt::Result {
             write!(out, " {schema} {n} ")?;
         }
         writeln!(out, " side rows {}", feed.side_rows)?;
+    }
+    for feed in &e.room.feeds {
+        writeln!(
+            out,
+            "          {}: {} messages, gaps on every line {} ({} missing: {} gaps upstream, {} maybe here), lines differ {}",
+            feed.name,
+            feed.messages,
+            feed.gaps,
+            feed.missing,
+            feed.gaps_upstream,
+            feed.gaps_maybe_local,
+            feed.differing
+        )?;
     }
     Ok(())
 }

@@ -13,7 +13,9 @@ struct Naive(HashMap<u64, (u64, bool, u64, u64)>);
 
 impl Naive {
     fn crossed(&self, stock: u64) -> bool {
-        let of = |buy| self.0.values().filter(move |order| order.0 == stock && order.1 == buy).map(|order| order.3);
+        let of = |buy| {
+            self.0.values().filter(move |order| order.0 == stock && order.1 == buy).map(|order| order.3)
+        };
         of(true).max().zip(of(false).min()).is_some_and(|(bid, ask)| bid >= ask)
     }
     /// Says what is wrong with the message, if something is.
