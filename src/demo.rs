@@ -5,13 +5,17 @@
 //! runs as root (see [`crate::sys::netns`]). Says what it does in a few lines as it goes; whatever
 //! fails is named with the mend. Leaves nothing behind but the journal.
 
+use crate::clock::{Clock, SystemClock};
 use crate::lab::answers::Answers;
+use crate::lab::fault::Fault;
+use crate::lab::r#gen::{GenError, send_feed};
 use crate::lab::generate::FeedGenerator;
 use crate::lab::net::{Lab, LabError};
-use crate::lab::plan::{Fault, FeedPlan, PlanError, PlannedFault};
-use crate::lab::send::{Pace, SendError, SendOptions, Sent, send};
+use crate::lab::plan::{FeedPlan, LinePlan, PlanError, PlannedFault};
+use crate::lab::rhythm::Rhythm;
+use crate::lab::send::{Pace, SendOptions, Sent};
 use crate::sys::rtnetlink::LinkError;
-use crate::validate::{FeedConfig, FeedProtocol, FeedReport};
+use crate::validate::{FeedConfig, FeedReport};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -100,7 +104,7 @@ pub enum DemoError {
     Plan(#[from] PlanError),
     /// The feed could not be sent.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(#[from] GenError),
     /// The interfaces are gone.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -136,8 +140,8 @@ where
     R: FnOnce(&Path, &'static str) -> Result<String, E>,
     E: Display,
 {
-    let plan = plan(options);
-    let feed = feed_config(&plan);
+    let plan = plan(options).starting_at(SystemClock.now_ns());
+    let feed = plan.feed_config("demo");
     let generator = FeedGenerator::new(plan)?;
     let mut lab = Lab::enter()?;
     introduce(out, &lab, &feed, options)?;
@@ -159,25 +163,26 @@ where
     Ok(if exact { Outcome::Exact } else { Outcome::Differs })
 }
 
-/// Two gaps and a corrupt message, at a quarter, a half and three quarters.
+/// A loss on line A alone, a gap on both lines, a corrupt message, another gap: each a fifth further.
 fn plan(options: &DemoOptions) -> FeedPlan {
     let millis = u64::try_from(options.duration.as_millis()).unwrap_or(u64::MAX);
-    let data_packets = options.pps.saturating_mul(millis / 10).saturating_mul(9) / 1000;
-    let quarter = data_packets / 4;
+    let data_packets = options.pps.saturating_mul(millis / 10).saturating_mul(9) / 2000;
+    let fifth = data_packets / 5;
+    let lines =
+        vec![LinePlan::usual(0), LinePlan { delay_ns: 60_000, jitter_ns: 80_000, ..LinePlan::usual(1) }];
     FeedPlan {
         data_packets,
+        rhythm: Rhythm::even(options.pps / lines.len() as u64),
         heartbeat_every: 1000,
         faults: vec![
-            PlannedFault { at: quarter, fault: Fault::Gap(3) },
-            PlannedFault { at: quarter * 2, fault: Fault::ItchShort },
-            PlannedFault { at: quarter * 3, fault: Fault::Gap(17) },
+            PlannedFault { line: Some(0), ..PlannedFault::new(fifth, Fault::Gap(5)) },
+            PlannedFault::new(fifth * 2, Fault::Gap(3)),
+            PlannedFault::new(fifth * 3, Fault::Short),
+            PlannedFault::new(fifth * 4, Fault::Gap(17)),
         ],
+        lines,
         ..FeedPlan::default()
     }
-}
-
-fn feed_config(plan: &FeedPlan) -> FeedConfig {
-    FeedConfig::one_line("demo", FeedProtocol::MoldUdp64Itch50, plan.group, plan.port)
 }
 
 fn introduce(out: &mut dyn Write, lab: &Lab, feed: &FeedConfig, options: &DemoOptions) -> io::Result<()> {
@@ -219,8 +224,8 @@ where
     let stop = AtomicBool::new(false);
     let (ready, go) = mpsc::channel();
     std::thread::scope(|scope| {
-        let (pps, stop) = (options.pps, &stop);
-        let sender = scope.spawn(move || feed_out(pps, generator, &go, stop));
+        let stop = &stop;
+        let sender = scope.spawn(move || feed_out(generator, &go, stop));
         let on_ready = || {
             // Nobody listens only if the sender has failed, and then it is joined below.
             let _ = ready.send(());
@@ -241,28 +246,22 @@ where
 }
 
 fn feed_out(
-    pps: u64,
     mut generator: FeedGenerator,
     go: &mpsc::Receiver<()>,
     stop: &AtomicBool,
-) -> Result<Fed, SendError> {
+) -> Result<Fed, GenError> {
     let mut complete = false;
     // An error means that the capture ended without ever being ready.
     if go.recv().is_ok() {
         let options = SendOptions {
             interface: Lab::SENDER.to_owned(),
-            pace: Pace::PerSecond(pps),
+            pace: Pace::Planned,
             max_frames: None,
             max_duration: None,
             qdisc_bypass: false,
         };
-        let make = |frame: &mut Vec<u8>| {
-            let more = generator.next_frame(frame);
-            complete |= !more;
-            more
-        };
-        let sent: Sent = send(&options, make, stop)?;
-        complete &= sent.unsent == 0;
+        let sent: Sent = send_feed(&options, &mut generator, stop)?;
+        complete = sent.unsent == 0 && generator.is_done();
     }
     Ok(Fed { answers: generator.answers().clone(), complete })
 }
@@ -272,16 +271,20 @@ fn compare(out: &mut dyn Write, answers: &Answers, found: &Found, lost: u64) -> 
     let sum = |of: fn(&FeedReport) -> u64| found.feeds.iter().map(of).sum::<u64>();
     let mut rows = vec![
         ("packets", answers.packets, found.packets),
-        ("messages", answers.messages, sum(|feed| feed.messages)),
-        ("gaps", answers.gaps, sum(|feed| feed.gaps)),
-        ("messages missing in them", answers.missing_messages, sum(|feed| feed.missing_messages)),
-        ("duplicate messages", answers.duplicates, sum(|feed| feed.duplicates)),
+        ("messages on both lines", answers.sum(|line| line.messages), sum(|feed| feed.messages)),
+        ("gaps in lines", answers.sum(|line| line.gaps), sum(|feed| feed.gaps)),
+        (
+            "messages missing in them",
+            answers.sum(|line| line.missing_messages),
+            sum(|feed| feed.missing_messages),
+        ),
+        ("duplicate messages", answers.sum(|line| line.duplicates), sum(|feed| feed.duplicates)),
     ];
     let verdicts = found.verdicts.iter().filter(|(name, _)| *name != "accepted");
     let mut rejected: BTreeMap<&str, (u64, u64)> =
         verdicts.map(|(name, &count)| (name.as_str(), (0, count))).collect();
-    for (name, &count) in &answers.rejected {
-        rejected.entry(name).or_default().0 = count;
+    for (name, &count) in answers.lines.iter().flat_map(|line| &line.rejected) {
+        rejected.entry(name).or_default().0 += count;
     }
     rows.extend(rejected.iter().map(|(name, &(put_in, found))| (*name, put_in, found)));
 

@@ -17,7 +17,7 @@ use wiretape::cli::engine::{
     self, CaptureArgs, Checked, Command, ConfigAction, DemoArgs, DirectionArg, Engine, FanoutArg,
     FilterWords, GenArgs, Input, ModeArg, OnFullArg, StampArg,
 };
-use wiretape::clock::SystemClock;
+use wiretape::clock::{Clock, SystemClock};
 use wiretape::config::Config;
 use wiretape::demo::{self, DemoOptions};
 use wiretape::feed::{FeedConfig, LineConfig};
@@ -28,7 +28,6 @@ use wiretape::journal::reader::{ReadError, ReadOptions, Record, Tape};
 use wiretape::journal::verify::{self, VerifyOptions};
 use wiretape::journal::{Fingerprint, JournalOptions, OnFull};
 use wiretape::lab::r#gen::{self as generator, Content, GenOptions, Output};
-use wiretape::lab::plan::{FeedPlan, PlannedFault};
 use wiretape::lab::send::{Pace, SendOptions};
 use wiretape::packet::LinkType;
 use wiretape::pipeline::control::Status;
@@ -733,9 +732,13 @@ fn with_judge(mut host: BTreeMap<String, String>, judge: &JudgeConfig) -> Finger
 }
 
 fn generate(args: &GenArgs) -> Result<Exit, Failed> {
-    let faults = if args.faults { PlannedFault::some_of_every_kind(args.count) } else { Vec::new() };
-    let plan = FeedPlan { seed: args.seed, data_packets: args.count, faults, ..FeedPlan::default() };
-    let pace = if args.pps == 0 { Pace::Flood } else { Pace::PerSecond(u64::from(args.pps)) };
+    let plan = engine::feed_plan(args, SystemClock.now_ns());
+    if let Some(path) = &args.feed_config {
+        let text = engine::feed_config_text(&plan).map_err(|e| Failed::Failure(e.to_string()))?;
+        std::fs::write(path, text)
+            .map_err(|e| Failed::Failure(format!("--feed-config {}: {e}", path.display())))?;
+    }
+    let pace = if args.pps == 0 { Pace::Flood } else { Pace::Planned };
     let output = match (&args.interface, &args.write) {
         (Some(interface), _) => Output::Interface(SendOptions {
             interface: interface.clone(),

@@ -149,9 +149,12 @@ impl Findings {
     pub const FRAGMENT: u16 = 1 << 8;
     /// Shortened by the snap length: what is missing was not judged.
     pub const SNAPPED: u16 = 1 << 9;
+    /// The UDP checksum is that of the pseudo-header alone: the sender left the rest to its device, and the packet was
+    /// captured before that. Whether the bytes are sound, it does not say.
+    pub const CHECKSUM_PARTIAL: u16 = 1 << 10;
 
     /// The findings by name, in the order of their bits.
-    pub const NAMES: [(u16, &'static str); 10] = [
+    pub const NAMES: [(u16, &'static str); 11] = [
         (Self::GAP, "gap"),
         (Self::DUPLICATE, "duplicate"),
         (Self::OUT_OF_ORDER, "out-of-order"),
@@ -162,6 +165,7 @@ impl Findings {
         (Self::REQUEST, "request"),
         (Self::FRAGMENT, "fragment"),
         (Self::SNAPPED, "snapped"),
+        (Self::CHECKSUM_PARTIAL, "checksum-partial"),
     ];
 
     /// True if every bit of `finding` is set.
@@ -330,6 +334,9 @@ verdicts! {
     IEX_SHORT = 147, "iex-short", "An IEX message shorter than its type's layout";
     CME_TRUNCATED = 160, "cme-truncated", "Shorter than the MDP 3.0 packet header (12 bytes)";
     CME_BAD_LENGTH = 161, "cme-bad-length", "A message's size runs past the datagram, or is too short for its own headers";
+    CME_SHORT = 162, "cme-short", "A root block or a group's entry is shorter than its template's version needs";
+    CME_BAD_SCHEMA = 163, "cme-bad-schema", "The SBE schema id is not 1";
+    CME_BAD_BLOCK = 164, "cme-bad-block", "The root block or a repeating group runs past its message";
     PITCH_TRUNCATED = 180, "pitch-truncated", "Shorter than the sequenced unit header (8 bytes)";
     PITCH_BAD_LENGTH = 181, "pitch-bad-length", "The unit's length is not that of the datagram, or a message runs past it";
     PITCH_BAD_COUNT = 182, "pitch-bad-count", "The count does not match the messages in the unit";

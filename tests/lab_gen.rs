@@ -7,8 +7,10 @@ mod common;
 use common::need_tool;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
+use wiretape::lab::fault::{Damage, Fault};
 use wiretape::lab::r#gen::{Content, GenOptions, Output, run};
-use wiretape::lab::plan::{Fault, FeedPlan, PlannedFault};
+use wiretape::lab::plan::{FeedPlan, PlannedFault};
+use wiretape::lab::rhythm::Rhythm;
 use wiretape::lab::send::Pace;
 
 fn tshark(file: &std::path::Path, args: &[&str]) -> Vec<String> {
@@ -24,13 +26,11 @@ fn tshark_reads_every_feed_frame_and_finds_the_one_bad_checksum() {
     }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("feed.pcap");
-    let faults = vec![
-        PlannedFault { at: 100, fault: Fault::Gap(5) },
-        PlannedFault { at: 200, fault: Fault::UdpChecksum },
-    ];
+    let faults =
+        vec![PlannedFault::new(100, Fault::Gap(5)), PlannedFault::new(200, Fault::Damage(Damage::Checksum))];
     let options = GenOptions {
-        content: Content::Feed(FeedPlan { faults, ..FeedPlan::default() }),
-        output: Output::File { path: path.clone(), pace: Pace::PerSecond(1000) },
+        content: Content::Feed(FeedPlan { faults, rhythm: Rhythm::even(1000), ..FeedPlan::default() }),
+        output: Output::File { path: path.clone(), pace: Pace::Planned },
         answers: Some(dir.path().join("answers.json")),
     };
     let report = run(&options, &AtomicBool::new(false)).unwrap();
@@ -41,16 +41,16 @@ fn tshark_reads_every_feed_frame_and_finds_the_one_bad_checksum() {
     let lines = tshark(&path, &[&checked[..], &["-T", "fields", "-e", "udp.checksum.status"]].concat());
     assert_eq!(lines.len() as u64, answers.packets);
     let bad = lines.iter().position(|status| status != "1");
-    assert_eq!(bad, Some(usize::try_from(answers.faults[1].frame).unwrap()));
+    assert_eq!(bad, Some(usize::try_from(answers.faults[1].frames[0]).unwrap()));
     assert_eq!(lines.iter().filter(|status| *status != "1").count(), 1);
 
     let times = tshark(&path, &["-T", "fields", "-e", "frame.time_epoch", "-c", "2"]);
-    assert_eq!(times, ["1767623400.000000000", "1767623400.001000000"]);
+    assert_eq!(times, ["1767623400.000010000", "1767623400.001010000"]);
 
     let json: serde_json::Value =
         serde_json::from_slice(&std::fs::read(dir.path().join("answers.json")).unwrap()).unwrap();
-    assert_eq!(json["answers"]["missing_messages"], 5);
-    assert_eq!(json["answers"]["rejected"]["udp-bad-checksum"], 1);
+    assert_eq!(json["answers"]["lines"][0]["missing_messages"], 5);
+    assert_eq!(json["answers"]["lines"][0]["rejected"]["udp-bad-checksum"], 1);
     assert_eq!(json["answers"]["faults"][0]["fault"], "gap");
 }
 

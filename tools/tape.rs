@@ -119,6 +119,7 @@ fn run(command: TapeCommand, terminals: Terminals) -> Result<Outcome, Stop> {
         TapeCommand::Follow(args) => journal::follow(&args),
         TapeCommand::Decode(args) => journal::decode(&args, terminals),
         TapeCommand::Feeds(args) => feeds::feeds(&args, terminals),
+        TapeCommand::Latency(args) => feeds::latency(&args, terminals),
         TapeCommand::Bursts(args) => feeds::bursts(&args, terminals),
         TapeCommand::Replay(args) => replay::run(&args, terminals),
         TapeCommand::Generate(args) => generate_pages(&args),

@@ -13,10 +13,10 @@ use wiretape::feed::moldudp64::Encoder;
 use wiretape::lab::random::SplitMix64;
 use wiretape::wire::build::{UdpFrame, multicast_mac, udp_frame};
 
-pub const GROUP: Ipv4Addr = Ipv4Addr::new(233, 54, 12, 111);
-pub const PORT: u16 = 26_477;
+pub(crate) const GROUP: Ipv4Addr = Ipv4Addr::new(233, 54, 12, 111);
+pub(crate) const PORT: u16 = 26_477;
 /// Ethernet, IPv4 and UDP.
-pub const HEADERS: usize = 14 + 20 + 8;
+pub(crate) const HEADERS: usize = 14 + 20 + 8;
 
 const STOCKS: u32 = 8_000;
 /// 2026-11-23 14:30 UTC, 9:30 in New York.
@@ -25,14 +25,14 @@ const OPEN_SINCE_MIDNIGHT_NS: u64 = (9 * 60 + 30) * 60 * 1_000_000_000;
 const FULL_PAYLOAD: usize = 1_400;
 
 /// Packets one behind the other: stamp (8 bytes), length (4), frame.
-pub struct Image {
+pub(crate) struct Image {
     pub bytes: Vec<u8>,
     pub messages: u64,
     pub live: usize,
 }
 
 impl Image {
-    pub fn packets(&self) -> impl Iterator<Item = (u64, &[u8])> {
+    pub(crate) fn packets(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let mut rest = &self.bytes[..];
         std::iter::from_fn(move || {
             let (stamp, tail) = rest.split_first_chunk::<8>()?;
@@ -45,7 +45,7 @@ impl Image {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub enum Packing {
+pub(crate) enum Packing {
     /// One to seven messages a packet.
     Few,
     /// As many as fit.
@@ -60,7 +60,7 @@ struct Live {
     shares: u32,
 }
 
-pub struct Flow {
+pub(crate) struct Flow {
     random: SplitMix64,
     packing: Packing,
     live: Vec<Live>,
@@ -72,7 +72,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    pub fn new(packing: Packing) -> Self {
+    pub(crate) fn new(packing: Packing) -> Self {
         Self {
             random: SplitMix64::new(20_261_123),
             packing,
@@ -86,7 +86,7 @@ impl Flow {
     }
 
     /// The directory, and orders until `orders` live.
-    pub fn fill(&mut self, orders: usize) -> Image {
+    pub(crate) fn fill(&mut self, orders: usize) -> Image {
         let mut locate = 0;
         let stocks = STOCKS as usize;
         self.image(stocks + orders, |flow, at| {
@@ -103,7 +103,7 @@ impl Flow {
     }
 
     /// So many messages of an ordinary mix.
-    pub fn day(&mut self, messages: usize) -> Image {
+    pub(crate) fn day(&mut self, messages: usize) -> Image {
         self.image(messages, |flow, _| match flow.random.between(0, 999) {
             0..430 => flow.add(false),
             430..437 => flow.add(true),

@@ -5,6 +5,9 @@
 
 use super::common::{self, Retain};
 use crate::config::Config;
+use crate::feed::FeedProtocol;
+use crate::lab::plan::{FeedPlan, LinePlan, PlannedFault};
+use crate::lab::rhythm::Rhythm;
 use crate::pipeline::ladder::Shed;
 use crate::pipeline::placement::{Layout, Pair};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -400,24 +403,116 @@ pub struct GenArgs {
         required_unless_present = "write"
     )]
     pub interface: Option<String>,
-    /// Write a pcap file with nanosecond stamps instead.
+    /// Write a file with nanosecond stamps instead: pcap if it is called so, else pcapng with an interface a line.
     #[arg(short = 'w', long, value_name = "FILE")]
     pub write: Option<PathBuf>,
+    /// What the feed speaks: moldudp64-itch50, moldudp64, iex-tp, cme-mdp3, cboe-pitch or sequenced.
+    #[arg(long, value_name = "NAME", default_value = "moldudp64-itch50", value_parser = protocol)]
+    pub protocol: FeedProtocol,
     /// Seed: the same seed gives the same packets.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Packets to send.
+    /// Data packets to publish; a few more if faults are still to be shown.
     #[arg(short = 'c', long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub count: u64,
-    /// Packets a second; 0 = as fast as it goes.
+    /// Data packets a second outside bursts; 0 = as fast as it goes, and one a microsecond in a file.
     #[arg(short = 'p', long, value_name = "PPS", default_value_t = 10_000)]
     pub pps: u32,
-    /// Put a few faults of every kind in.
+    /// Data packets a second in a burst.
+    #[arg(long, value_name = "PPS", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub burst_pps: u32,
+    /// Data packets of a burst; 0 = no bursts.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub burst_packets: u64,
+    /// From burst to burst, data packets.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub burst_every: u64,
+    /// Most messages of a data packet.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..))]
+    pub max_messages: u16,
+    /// Stocks, or instruments.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub symbols: u16,
+    /// A heartbeat after so many data packets; 0 = one at the end.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub heartbeat_every: u64,
+    /// Lines: 1, or 2 that bring the same messages to two groups.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub lines: u8,
+    /// How much longer the way of line B is.
+    #[arg(long, value_name = "TIME", default_value = "0us", value_parser = common::duration)]
+    pub skew: Duration,
+    /// By how much the way of each line varies from packet to packet.
+    #[arg(long, value_name = "TIME", default_value = "0us", value_parser = common::duration)]
+    pub jitter: Duration,
+    /// Line B cuts the same messages into other packets.
     #[arg(long)]
-    pub faults: bool,
+    pub recut: bool,
+    /// Put faults in: so many rounds of every kind that this feed can have.
+    #[arg(long, value_name = "ROUNDS", num_args = 0..=1, default_missing_value = "1", default_value_t = 0)]
+    pub faults: u32,
     /// Where the answers go: what was sent, and every fault, as JSON.
     #[arg(long, value_name = "FILE")]
     pub answers: Option<PathBuf>,
+    /// Where the feed's configuration goes, for `capture --config`.
+    #[arg(long, value_name = "FILE")]
+    pub feed_config: Option<PathBuf>,
+}
+
+fn protocol(name: &str) -> Result<FeedProtocol, String> {
+    let found = FeedProtocol::ALL.into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, protocol)| protocol).ok_or_else(|| {
+        let names: Vec<&str> = FeedProtocol::ALL.into_iter().map(|(known, _)| known).collect();
+        format!("no such protocol; there are {}", names.join(", "))
+    })
+}
+
+/// What `wiretape gen` is to make. On an interface times begin at `now_ns` (ns since the Unix epoch), in a file on a
+/// Monday's opening.
+pub fn feed_plan(args: &GenArgs, now_ns: u64) -> FeedPlan {
+    let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let calm_pps = if args.pps == 0 { 1_000_000 } else { u64::from(args.pps) };
+    let line = |number: usize| {
+        let usual = LinePlan::usual(number);
+        let second = number > 0;
+        let later_ns = if second { ns(args.skew) } else { 0 };
+        LinePlan {
+            delay_ns: usual.delay_ns + later_ns,
+            jitter_ns: ns(args.jitter),
+            recut: second && args.recut,
+            ..usual
+        }
+    };
+    let mut plan = FeedPlan {
+        seed: args.seed,
+        protocol: args.protocol,
+        data_packets: args.count,
+        max_messages: args.max_messages,
+        symbols: args.symbols,
+        rhythm: Rhythm {
+            calm_pps,
+            burst_pps: u64::from(args.burst_pps),
+            burst_packets: args.burst_packets,
+            burst_every: args.burst_every,
+        },
+        heartbeat_every: args.heartbeat_every,
+        lines: (0..usize::from(args.lines)).map(line).collect(),
+        ..FeedPlan::default()
+    };
+    if args.interface.is_some() {
+        plan = plan.starting_at(now_ns);
+    }
+    plan.faults = PlannedFault::of_every_kind(&plan, args.faults, args.interface.is_some());
+    plan
+}
+
+/// The feed's configuration as `wiretape.toml` has it.
+///
+/// # Errors
+/// What the TOML writer says.
+pub fn feed_config_text(plan: &FeedPlan) -> Result<String, toml::ser::Error> {
+    let feed = plan.feed_config("generated");
+    toml::to_string(&std::collections::BTreeMap::from([("feed", [feed])]))
 }
 
 /// Words of `wiretape config`.

@@ -9,7 +9,7 @@ mod help;
 use crate::cli::common;
 use crate::tape::when::When;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use feed_tools::{BurstsArgs, FeedsArgs};
+use feed_tools::{BurstsArgs, FeedsArgs, LatencyArgs};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -79,6 +79,9 @@ pub enum TapeCommand {
     /// Find the busiest moments: peak rate in windows of 1 ms, 100 µs and 10 µs, when, and of which feed
     #[command(after_long_help = help::BURSTS)]
     Bursts(BurstsArgs),
+    /// Hold exchange times against stamps, lines against each other, and two journals against each other
+    #[command(after_long_help = help::LATENCY)]
+    Latency(LatencyArgs),
     /// Judge the raw bytes again and compare with the verdicts on tape
     #[command(after_long_help = help::DECODE)]
     Decode(DecodeArgs),

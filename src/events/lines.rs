@@ -74,7 +74,8 @@ pub(super) struct Watch {
     line_dead_ns: u64,
     heartbeat_ns: u64,
     silence_ns: u64,
-    /// When the feed was first heard of, ns; `None` = nothing yet.
+    /// Since when the feed lives, ns: when it was first heard of, or again after all lines had been silent for longer than
+    /// a line may be; `None` = nothing yet.
     since_ns: Option<u64>,
     last_packet_ns: u64,
     last_message_ns: u64,
@@ -109,6 +110,9 @@ impl Watch {
     /// A packet came on some line.
     pub(super) fn saw(&mut self, now_ns: u64, messages: bool) {
         self.begin(now_ns);
+        if self.line_dead_ns > 0 && now_ns > self.last_packet_ns.saturating_add(self.line_dead_ns) {
+            self.since_ns = Some(now_ns);
+        }
         (self.last_packet_ns, self.said_heartbeat) = (now_ns, false);
         if messages {
             (self.last_message_ns, self.said_silence) = (now_ns, false);
@@ -159,8 +163,9 @@ impl Watch {
 }
 
 impl Line {
+    /// Its last packet, or since when the feed lives, ns: the silence of all lines is not a line's.
     fn last_ns(&self, since_ns: u64) -> u64 {
-        self.last.map_or(since_ns, |(_, stamp)| stamp.ns)
+        self.last.map_or(since_ns, |(_, stamp)| stamp.ns.max(since_ns))
     }
 }
 
@@ -206,6 +211,11 @@ mod tests {
         assert_eq!(tick(&mut watch, &mut lines, 19, None), [(Rule::HeartbeatMissing, None, 18 * SECOND)]);
         assert_eq!(tick(&mut watch, &mut lines, 76, None), [(Rule::Silence, None, 75 * SECOND)]);
         assert_eq!(tick(&mut watch, &mut lines, 500, None), []);
+        // All were silent: when one comes back, the other may take its time too.
+        assert_eq!(tick(&mut watch, &mut lines, 501, Some(0)), []);
+        assert_eq!(tick(&mut watch, &mut lines, 502, Some(0)), []);
+        assert_eq!(tick(&mut watch, &mut lines, 504, Some(0)), []);
+        assert_eq!(tick(&mut watch, &mut lines, 505, Some(0)), [(Rule::LineDead, Some(1), 504 * SECOND)]);
         assert_eq!(watch.wake_ns(&lines[..1]), u64::MAX);
     }
 }

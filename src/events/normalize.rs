@@ -1,5 +1,6 @@
 //! What turns a protocol's messages into events: one file a protocol.
 
+pub mod cme;
 pub mod common;
 pub mod iex;
 pub mod itch50;
@@ -14,6 +15,7 @@ pub fn normalizer(feed: &FeedConfig) -> Option<Box<dyn Normalizer>> {
     match feed.protocol {
         FeedProtocol::IexTp => Some(Box::new(iex::Iex::new(feed))),
         FeedProtocol::MoldUdp64Itch50 => Some(Box::new(itch50::Itch50::new(feed))),
+        FeedProtocol::CmeMdp3 => Some(Box::new(cme::Cme::new(feed))),
         FeedProtocol::CboePitch => Some(Box::new(pitch::Pitch::new(feed))),
         _ => None,
     }

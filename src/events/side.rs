@@ -132,6 +132,31 @@ pub enum SideRow<'a> {
         /// The last of its event.
         last: bool,
     },
+    /// A price level that is not of the book as traders' orders change it: implied by other books, or of a snapshot.
+    LevelOf {
+        /// Stamp, ns.
+        at_ns: u64,
+        /// Exchange's event time, ns since the Unix epoch.
+        ts_event: u64,
+        /// Instrument.
+        instrument_id: u32,
+        /// Sequence number.
+        seq: u64,
+        /// `implied`, `snapshot` or `snapshot-implied`.
+        of: &'a str,
+        /// `B` or `A`.
+        side: char,
+        /// 1e-9.
+        price: i64,
+        /// 0 = the level is gone.
+        size: u64,
+        /// Orders at the level, where the feed says; else 0.
+        orders: u32,
+        /// Level number, where the feed says; else 0.
+        level: u32,
+        /// The last of its event.
+        last: bool,
+    },
     /// A trade was broken.
     Break {
         /// Stamp, ns.

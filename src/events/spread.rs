@@ -48,6 +48,10 @@ impl Spread {
         self.min_ns = self.min_ns.min(ns);
         self.max_ns = self.max_ns.max(ns);
     }
+    /// The magnitudes of the values below zero, and the others.
+    pub const fn halves(&self) -> (&Histogram<u64>, &Histogram<u64>) {
+        (&self.below, &self.above)
+    }
     /// How many values.
     pub fn count(&self) -> u64 {
         self.below.len() + self.above.len()

@@ -1,14 +1,15 @@
 //! `wiretape gen`: generated frames onto an interface or into a file, with the answers beside them.
 
 use super::answers::Answers;
+use super::capture_file::CaptureFile;
+use super::fault::Fault;
 use super::generate::FeedGenerator;
-use super::pcap_file::PcapFile;
 use super::plain::{PlainPlan, Shape};
 use super::plan::{FeedPlan, PlanError};
-use super::send::{Pace, SendError, SendOptions, Sent, send};
+use super::send::{Pace, SendError, SendOptions, Sent, send, send_timed};
 use crate::time::NS_PER_SEC;
 use serde::Serialize;
-use std::fs::File;
+use std::fs;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -39,11 +40,12 @@ pub enum Content {
 pub enum Output {
     /// An interface; how fast is in the options, which name it.
     Interface(SendOptions),
-    /// A pcap file with nanosecond stamps, spaced by this pace from a fixed time on.
+    /// A file with nanosecond stamps: pcap if its name ends in `.pcap`, else pcapng with an interface a line.
     File {
         /// The file; replaced if it exists.
         path: PathBuf,
-        /// Spacing of the stamps; a flood is one a microsecond.
+        /// Spacing of the stamps of frames that have no times of their own; a flood is one a microsecond. A feed's frames
+        /// have the times of its plan.
         pace: Pace,
     },
 }
@@ -77,6 +79,9 @@ pub enum GenError {
     /// Sending failed.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// Stamps are the receiver's.
+    #[error("{0} changes stamps: it needs a file, not an interface")]
+    NotLive(&'static str),
     /// A file could not be written.
     #[error("cannot write {}: {error}", path.display())]
     Write {
@@ -96,14 +101,21 @@ pub fn run(options: &GenOptions, stop: &AtomicBool) -> Result<GenReport, GenErro
     let report = match &options.content {
         Content::Feed(plan) => {
             let mut feed = FeedGenerator::new(plan.clone())?;
-            let sent = put(&options.output, |out| feed.next_frame(out), stop)?;
+            let sent = match &options.output {
+                Output::Interface(options) => send_feed(options, &mut feed, stop)?,
+                Output::File { path, .. } => write(path, |file| write_feed(file, &mut feed))?,
+            };
             GenReport { sent, answers: Some(feed.answers().clone()) }
         }
         Content::Plain { seed, frames, shapes } => {
             let plan = PlainPlan::new(*seed, shapes);
             let mut ids = 0..*frames;
             let make = |out: &mut Vec<u8>| ids.next().map(|id| plan.append(id, out)).is_some();
-            GenReport { sent: put(&options.output, make, stop)?, answers: None }
+            let sent = match &options.output {
+                Output::Interface(options) => send(options, make, stop)?,
+                Output::File { path, pace } => write(path, |file| write_plain(file, *pace, make))?,
+            };
+            GenReport { sent, answers: None }
         }
     };
     if let Some(path) = &options.answers {
@@ -112,36 +124,73 @@ pub fn run(options: &GenOptions, stop: &AtomicBool) -> Result<GenReport, GenErro
     Ok(report)
 }
 
-fn put(output: &Output, make: impl FnMut(&mut Vec<u8>) -> bool, stop: &AtomicBool) -> Result<Sent, GenError> {
-    match output {
-        Output::Interface(options) => Ok(send(options, make, stop)?),
-        Output::File { path, pace } => {
-            write_file(path, *pace, make).map_err(|error| GenError::Write { path: path.clone(), error })
-        }
+/// Sends a feed: its plan's first packet leaves at once, the others as much later as they are planned.
+///
+/// # Errors
+/// [`GenError`].
+pub fn send_feed(
+    options: &SendOptions,
+    feed: &mut FeedGenerator,
+    stop: &AtomicBool,
+) -> Result<Sent, GenError> {
+    if let Some(planned) = feed.plan().faults.iter().find(|planned| planned.fault == Fault::StampBack) {
+        return Err(GenError::NotLive(planned.fault.name()));
     }
+    let start_ns = feed.plan().start_ns;
+    let make = |out: &mut Vec<u8>| feed.next_frame(out).map(|made| made.at_ns.saturating_sub(start_ns));
+    Ok(send_timed(options, make, stop)?)
 }
 
-fn write_file(path: &Path, pace: Pace, mut make: impl FnMut(&mut Vec<u8>) -> bool) -> io::Result<Sent> {
-    let spacing_ns = match pace {
-        Pace::Flood => FLOOD_SPACING_NS,
-        Pace::PerSecond(pps) => NS_PER_SEC / pps.max(1),
+type File = CaptureFile<BufWriter<fs::File>>;
+
+fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<Sent>) -> Result<Sent, GenError> {
+    let pcap = path.extension().is_some_and(|extension| extension == "pcap");
+    let filled = || {
+        let mut file = CaptureFile::new(BufWriter::new(fs::File::create(path)?), pcap)?;
+        let sent = fill(&mut file)?;
+        file.finish()?;
+        Ok(sent)
     };
-    let mut file = PcapFile::new(BufWriter::new(File::create(path)?))?;
+    filled().map_err(|error| GenError::Write { path: path.to_owned(), error })
+}
+
+fn write_feed(file: &mut File, feed: &mut FeedGenerator) -> io::Result<Sent> {
+    for line in &feed.plan().lines {
+        file.interface(&line.name)?;
+    }
+    let start_ns = feed.plan().start_ns;
     let mut sent = Sent::default();
     let mut frame = Vec::new();
-    while make(&mut frame) {
-        sent.elapsed_ns = sent.frames * spacing_ns;
-        file.write(FIRST_STAMP_NS + sent.elapsed_ns, &frame)?;
+    while let Some(made) = feed.next_frame(&mut frame) {
+        file.write(made.line, made.stamp_ns, &frame)?;
+        sent.elapsed_ns = made.at_ns.saturating_sub(start_ns);
         sent.frames += 1;
         sent.bytes += frame.len() as u64;
         frame.clear();
     }
-    file.finish()?;
+    Ok(sent)
+}
+
+fn write_plain(file: &mut File, pace: Pace, mut make: impl FnMut(&mut Vec<u8>) -> bool) -> io::Result<Sent> {
+    let spacing_ns = match pace {
+        Pace::Flood | Pace::Planned => FLOOD_SPACING_NS,
+        Pace::PerSecond(pps) => NS_PER_SEC / pps.max(1),
+    };
+    file.interface("")?;
+    let mut sent = Sent::default();
+    let mut frame = Vec::new();
+    while make(&mut frame) {
+        sent.elapsed_ns = sent.frames * spacing_ns;
+        file.write(0, FIRST_STAMP_NS + sent.elapsed_ns, &frame)?;
+        sent.frames += 1;
+        sent.bytes += frame.len() as u64;
+        frame.clear();
+    }
     Ok(sent)
 }
 
 fn write_json(path: &Path, report: &GenReport) -> io::Result<()> {
     let mut text = serde_json::to_string_pretty(report).map_err(io::Error::other)?;
     text.push('\n');
-    std::fs::write(path, text)
+    fs::write(path, text)
 }

@@ -1,40 +1,72 @@
-//! A MoldUDP64 feed of ITCH 5.0 messages with planned faults, and the list of what a judge must find in it.
+//! A feed of one line or more with planned faults, and the list of what a judge must find in it.
 //!
-//! Pure and deterministic: the same plan gives the same frames. The feed is built data packet
-//! by data packet; a [`Fault`] is tied to the number of one. Whatever is made is written
-//! down at once in [`Answers`], so they are right for as many frames as were taken.
+//! Pure and deterministic: the same plan gives the same frames. The feed is published data packet by
+//! data packet, at times that the plan's rhythm gives; each line takes the packet its own way. A [`Fault`] is tied to the
+//! number of a data packet, and begins only when the one before has settled: publishing pauses for a few hold times
+//! between two faults, so that no fault can hide another. Whatever is made is written down at once in [`Answers`].
 //!
 //! How faults and sequence numbers go together:
-//! - a packet of a gap takes its numbers and is never made into a frame;
+//! - a packet of a gap takes its numbers and is never made into a frame on the lines that lose it;
 //! - a packet with a short ITCH message is soundly framed: its numbers are used, its verdict is bad;
-//! - a frame damaged below that is an extra, bad copy, sent before the sound one: it uses no numbers.
+//! - a frame damaged below that is an extra, bad copy, sent before the sound one: it uses no numbers;
+//! - what no line brings says nothing of orders: no later message depends on it.
 
 use super::answers::{Answers, Injected};
-use super::frame::UdpFrame;
-use super::market::Market;
-use super::plan::{Fault, FeedPlan, PlanError};
+use super::fault::{Damage, Fault};
+use super::flow::{Flow, Head, Messages, flow, mold_session};
+use super::line::{Line, Way};
+use super::market::Wish;
+use super::outbox::{Outbox, Posted};
+use super::plan::{FeedPlan, PlanError, PlannedFault};
 use super::random::SplitMix64;
-use crate::feed::moldudp64::{self, Encoder, Session};
+use crate::events::rules::Rule;
+use crate::feed::FeedProtocol;
 use crate::packet::Verdict;
-use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Nanoseconds in a millisecond.
+const NS_PER_MS: u64 = 1_000_000;
+/// From an event at the exchange until its packet leaves, ns.
+const PUBLISHING_NS: u64 = 2_000;
+/// How far a stamp steps back, ns.
+const STAMP_BACK_NS: u64 = 1_000_000;
+
+/// A frame that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// When it arrives, ns since the Unix epoch; never before the one before.
+    pub at_ns: u64,
+    /// What its stamp is to say: the same, but for [`Fault::StampBack`].
+    pub stamp_ns: u64,
+    /// Index of its line.
+    pub line: usize,
+}
 
 /// Makes the frames of a plan, one a call.
 #[derive(Debug)]
 pub struct FeedGenerator {
     plan: FeedPlan,
-    header: UdpFrame,
     random: SplitMix64,
-    market: Market,
-    session: u32,
-    next_sequence: u64,
+    flow: Box<dyn Flow>,
+    lines: Vec<Line>,
+    outbox: Outbox,
+    /// When the next packet leaves, ns since the Unix epoch.
+    now_ns: u64,
+    head: Head,
     /// Number of the next data packet.
     packet: u64,
     /// Index of the next fault.
     fault: usize,
+    /// Data packets that must go as usual before the next fault.
+    unsettled: u32,
+    /// No fault before then, ns.
+    quiet_until_ns: u64,
+    /// The crossed book is uncrossed then, ns.
+    crossed_until_ns: Option<u64>,
+    /// Lost data packets of [`Fault::GapBetween`] still to come.
+    between: u32,
     ended: bool,
-    ready: VecDeque<Vec<u8>>,
-    spare: Vec<Vec<u8>>,
-    held: Option<Vec<u8>>,
+    messages: Messages,
     payload: Vec<u8>,
     made: u64,
     answers: Answers,
@@ -47,415 +79,525 @@ impl FeedGenerator {
     /// [`PlanError`], naming the fault that cannot be.
     pub fn new(plan: FeedPlan) -> Result<Self, PlanError> {
         plan.check()?;
-        let header = UdpFrame {
-            source_mac: [2, 0, 0, 0, 0, 1],
-            tags: plan.tags.clone(),
-            source: plan.source,
-            destination: plan.group,
-            source_port: plan.port,
-            port: plan.port,
-        };
+        let lines = plan.lines.iter().enumerate().map(|(number, line)| Line::new(&plan, number, line));
         Ok(Self {
-            header,
             random: SplitMix64::new(plan.seed),
-            market: Market::new(!plan.seed, plan.symbols),
-            session: plan.first_session,
-            next_sequence: 1,
+            flow: flow(&plan),
+            lines: lines.collect(),
+            outbox: Outbox::default(),
+            now_ns: plan.start_ns,
+            head: Head { session: plan.first_session, first: 1, ..Head::default() },
             packet: 0,
             fault: 0,
+            unsettled: 0,
+            quiet_until_ns: 0,
+            crossed_until_ns: None,
+            between: 0,
             ended: false,
-            ready: VecDeque::new(),
-            spare: Vec::new(),
-            held: None,
+            messages: Messages::default(),
             payload: Vec::new(),
             made: 0,
-            answers: Answers::new(plan.seed, plan.group, plan.port),
+            answers: Answers::new(&plan),
             plan,
         })
     }
 
-    /// Appends the next frame; `false` if there is none.
-    pub fn next_frame(&mut self, out: &mut Vec<u8>) -> bool {
-        while self.ready.is_empty() && !self.ended {
+    /// Appends the next frame; `None` if there is none.
+    pub fn next_frame(&mut self, out: &mut Vec<u8>) -> Option<Made> {
+        loop {
+            // Nothing that is still to be published arrives before it is published.
+            let horizon_ns = if self.ended { u64::MAX } else { self.now_ns };
+            if let Some(posted) = self.outbox.next_before(horizon_ns) {
+                return Some(self.deliver(posted, out));
+            }
+            if self.ended {
+                return None;
+            }
             self.step();
         }
-        let Some(frame) = self.ready.pop_front() else { return false };
-        out.extend_from_slice(&frame);
-        self.spare.push(frame);
-        true
     }
 
-    /// What a judge must find in the frames made so far (all of them, once [`FeedGenerator::next_frame`] said `false`).
+    /// What a judge must find in all frames: right once [`FeedGenerator::next_frame`] said `None`.
     pub fn answers(&self) -> &Answers {
         &self.answers
     }
 
+    /// True once every frame was made.
+    pub fn is_done(&self) -> bool {
+        self.ended && self.outbox.is_empty()
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &FeedPlan {
+        &self.plan
+    }
+
+    fn deliver(&mut self, posted: Posted, out: &mut Vec<u8>) -> Made {
+        let Posted { at_ns, stamp_ns, line, fault, bytes } = posted;
+        if let Some(fault) = fault.and_then(|fault| self.answers.faults.get_mut(fault)) {
+            fault.frames.push(self.made);
+        }
+        self.made += 1;
+        self.answers.packets += 1;
+        self.answers.bytes += bytes.len() as u64;
+        self.answers.lines[line].packets += 1;
+        out.extend_from_slice(&bytes);
+        self.outbox.give_back(bytes);
+        Made { at_ns, stamp_ns, line }
+    }
+
     /// The next data packet with its fault and the heartbeat after it, or the end.
     fn step(&mut self) {
-        if self.packet == self.plan.data_packets {
+        let busy =
+            self.crossed_until_ns.is_some() || self.lines.iter().any(|line| line.dead_until_ns.is_some());
+        let waiting = self.fault < self.plan.faults.len() || self.unsettled > 0 || busy;
+        if self.packet >= self.plan.data_packets && !waiting {
             self.end();
             return;
         }
-        let at = self.packet;
-        self.packet += 1;
-        let planned = self.plan.faults.get(self.fault).filter(|planned| planned.at == at).map(|p| p.fault);
-        self.fault += usize::from(planned.is_some());
-        if planned == Some(Fault::SessionChange) {
-            self.session = self.session.wrapping_add(1);
-            self.next_sequence = 1;
+        self.revive();
+        let planned = if busy { None } else { self.due_fault() };
+        if let Some(planned) = planned {
+            self.fault += 1;
+            self.before(planned.fault);
         }
-        let first_sequence = self.next_sequence;
-        let messages = self.data_payload(planned);
-        if let Some(fault) = planned {
-            self.inject(fault, first_sequence, messages);
+        self.publish(planned);
+        if let Some(planned) = planned {
+            self.after(planned);
+        } else if self.unsettled > 0 {
+            self.unsettled -= 1;
+            self.quiet_until_ns = self.now_ns + self.settling_ns();
         }
-        if !matches!(planned, Some(Fault::Gap(_) | Fault::Reorder)) {
-            self.data_frame(messages);
-            if let Some(late) = self.held.take() {
-                self.emit(late);
-            }
-            if self.plan.heartbeat_every != 0 && self.packet.is_multiple_of(self.plan.heartbeat_every) {
-                self.heartbeat();
-            }
+        let waits = self.lines.iter().any(|line| line.held.is_some());
+        if !waits && self.plan.heartbeat_every != 0 && self.packet.is_multiple_of(self.plan.heartbeat_every) {
+            self.heartbeat();
         }
+        let spacing_ns = self.plan.rhythm.spacing_ns(self.packet, &mut self.random);
+        // What is out of order must be so within the hold time.
+        let short_ns = self.hold_ns() / 8;
+        self.now_ns += if self.unsettled > 0 { spacing_ns.min(short_ns) } else { spacing_ns }.max(1);
     }
 
-    /// Makes the payload of the next data packet; answers how many messages it has.
-    fn data_payload(&mut self, planned: Option<Fault>) -> u16 {
-        let last = self.packet == self.plan.data_packets;
-        let messages = match planned {
-            Some(Fault::Gap(messages)) => messages.max(1),
-            _ => u16::try_from(self.random.between(2, u32::from(self.plan.max_messages))).unwrap_or(2),
-        };
-        let short = (planned == Some(Fault::ItchShort)).then_some(messages / 2);
-        self.payload.clear();
-        let mut packet = Encoder::begin(&mut self.payload, session_bytes(self.session), self.next_sequence);
-        for index in 0..messages {
-            let closing = if last { messages - 1 - index } else { u16::MAX };
-            packet.message_with(|out| {
-                match closing {
-                    0 => self.market.event(b'C', out),
-                    1 => self.market.event(b'M', out),
-                    _ => self.market.say(out),
-                }
-                if short == Some(index) {
-                    out.pop();
-                }
-            });
+    /// The next fault, if its time has come. If it has but the one before has not settled, publishing pauses, and one
+    /// packet goes as usual.
+    fn due_fault(&mut self) -> Option<PlannedFault> {
+        let planned = *self.plan.faults.get(self.fault)?;
+        let ready = planned.fault.wish().is_none() || self.flow.is_open();
+        if planned.at > self.packet || self.unsettled > 0 || !ready {
+            return None;
         }
-        packet.finish();
-        self.next_sequence += u64::from(messages);
-        messages
+        if self.now_ns < self.quiet_until_ns {
+            self.now_ns = self.quiet_until_ns;
+            return None;
+        }
+        Some(planned)
     }
 
-    /// Does a fault to the payload that was just made, and writes it down.
-    fn inject(&mut self, fault: Fault, sequence: u64, messages: u16) {
-        let answers = &mut self.answers;
-        answers.faults.push(Injected {
-            fault: fault.name(),
-            frame: self.made,
-            session: session_name(self.session),
-            sequence,
-            messages: u64::from(messages),
-            verdict: fault.verdict().map(Verdict::name),
-        });
-        if let Some(verdict) = fault.verdict() {
-            *answers.rejected.entry(verdict.name()).or_default() += 1;
-        }
+    fn hold_ns(&self) -> u64 {
+        u64::from(self.plan.limits.hold_ms.max(1)) * NS_PER_MS
+    }
+
+    /// Long enough for a gap to be declared whatever the lines' ways.
+    fn settling_ns(&self) -> u64 {
+        let slowest = self.plan.lines.iter().map(|line| line.delay_ns + line.jitter_ns).max().unwrap_or(0);
+        2 * self.hold_ns() + slowest
+    }
+
+    /// What must be before the packet with the fault is published.
+    fn before(&mut self, fault: Fault) {
+        let limits = self.plan.limits;
         match fault {
-            Fault::Gap(_) => {
-                answers.gaps += 1;
-                answers.missing_messages += u64::from(messages);
+            Fault::SessionChange | Fault::Restart => {
+                // What the slowest line still brings of the old space must not come into the new one.
+                self.now_ns += self.settling_ns();
+                self.head.session = self.head.session.wrapping_add(u32::from(fault == Fault::SessionChange));
+                (self.head.first, self.head.offset) = (1, 0);
+                self.flow.reopen();
+                for (line, answers) in self.lines.iter_mut().zip(&mut self.answers.lines) {
+                    line.begin_space(answers);
+                }
             }
-            Fault::Duplicate => {
-                answers.duplicates += u64::from(messages);
-                let copy = self.frame_of_payload();
-                self.emit(copy);
+            Fault::HeartbeatMissing => self.now_ns += exceeded_ns(limits.heartbeat_ms),
+            Fault::Silence => {
+                let end_ns = self.now_ns + exceeded_ns(limits.silence_ms);
+                let every_ns = u64::from(limits.heartbeat_ms.min(limits.line_dead_ms).max(3)) * NS_PER_MS / 3;
+                while self.now_ns + every_ns < end_ns {
+                    self.now_ns += every_ns;
+                    self.heartbeat();
+                }
+                self.now_ns = end_ns;
             }
-            Fault::Reorder => {
-                answers.gaps += 1;
-                answers.out_of_order += 1;
-                answers.filled += u64::from(messages);
-                answers.data(messages);
-                self.held = Some(self.frame_of_payload());
-            }
-            Fault::SessionChange => answers.sessions += 1,
-            Fault::ItchShort => {}
-            Fault::UdpChecksum => {
-                let mut copy = self.frame_of_payload();
-                let at = self.header.header_len() - 2;
-                // Neither form of zero, and not the right one.
-                let wrong = u16::from_be_bytes([copy[at], copy[at + 1]]) ^ 0x0180;
-                let wrong = if wrong == 0 { 0x5555 } else { wrong };
-                copy[at..at + 2].copy_from_slice(&wrong.to_be_bytes());
-                self.emit(copy);
-            }
-            Fault::MoldCount => {
-                self.damaged_copy(|payload| {
-                    let count = u16::from_be_bytes([payload[18], payload[19]]) - 1;
-                    payload[18..20].copy_from_slice(&count.to_be_bytes());
-                });
-            }
-            Fault::MoldLength => {
-                self.damaged_copy(|payload| {
-                    payload.pop();
-                });
-            }
-            Fault::MoldTruncated => self.damaged_copy(|payload| payload.truncate(moldudp64::HEADER_LEN - 7)),
+            _ => {}
         }
     }
 
-    /// Emits a frame with right lengths and checksums around a payload that `damage` changed.
-    fn damaged_copy(&mut self, damage: impl FnOnce(&mut Vec<u8>)) {
-        let mut damaged = self.payload.clone();
-        damage(&mut damaged);
-        std::mem::swap(&mut self.payload, &mut damaged);
-        let copy = self.frame_of_payload();
-        self.payload = damaged;
-        self.emit(copy);
+    /// What must be after it.
+    fn after(&mut self, planned: PlannedFault) {
+        let limits = self.plan.limits;
+        self.unsettled = planned.fault.span();
+        self.quiet_until_ns = self.now_ns + self.settling_ns();
+        match planned.fault {
+            Fault::GapBetween => self.between = 2,
+            Fault::Dead => {
+                let until_ns = self.now_ns + exceeded_ns(limits.line_dead_ms);
+                if let Some(line) = planned.line.and_then(|line| self.lines.get_mut(line)) {
+                    line.dead_until_ns = Some(until_ns);
+                }
+            }
+            Fault::BookCrossed => self.crossed_until_ns = Some(self.now_ns + exceeded_ns(limits.crossed_ms)),
+            Fault::Late => {
+                self.unsettled = 1;
+                self.quiet_until_ns += 4 * self.hold_ns();
+            }
+            Fault::Future => self.now_ns += exceeded_ns(limits.future_ms),
+            _ => {}
+        }
     }
 
-    fn data_frame(&mut self, messages: u16) {
-        self.answers.data(messages);
-        let frame = self.frame_of_payload();
-        self.emit(frame);
+    /// Dead lines come back when their time is over.
+    fn revive(&mut self) {
+        for line in &mut self.lines {
+            if line.dead_until_ns.is_some_and(|until_ns| self.now_ns >= until_ns) {
+                line.dead_until_ns = None;
+                self.unsettled = 2;
+            }
+        }
     }
 
-    /// A heartbeat, or the end of the session: the next sequence number without messages.
-    fn control_frame(&mut self, write: fn(&mut Vec<u8>, Session, u64)) {
+    /// Publishes a data packet on all lines.
+    fn publish(&mut self, planned: Option<PlannedFault>) {
+        let ways: Vec<Way> = (0..self.lines.len()).map(|line| self.way(line, planned)).collect();
+        let fault = planned.map(|planned| planned.fault);
+        let short = self.fill(fault, &ways);
+        let units = self.flow.units(self.messages.len());
+        let sent_ns = self.now_ns;
+        self.head.sent_ns = match fault {
+            Some(Fault::Future) => sent_ns + exceeded_ns(self.plan.limits.future_ms),
+            Some(Fault::SentBack) => self.head.sent_ns.saturating_sub(1_000),
+            _ => sent_ns,
+        };
+        if fault == Some(Fault::Stale) {
+            self.now_ns += exceeded_ns(self.plan.limits.stale_ms);
+        }
+        let noted = planned.map(|planned| self.note(planned, units));
+        let offset = self.head.offset;
+        let mut bytes = 0;
+        for (index, way) in ways.iter().enumerate() {
+            // What is too old or too young is so once a datagram.
+            let whole = matches!(fault, Some(Fault::Stale | Fault::Future));
+            bytes = self.send(index, *way, noted, short, whole);
+        }
+        self.head.offset = offset + bytes;
+        self.head.first += units;
+        self.packet += 1;
+        for answers in &mut self.answers.lines {
+            answers.next_sequence = self.head.first;
+        }
+    }
+
+    fn way(&mut self, line: usize, planned: Option<PlannedFault>) -> Way {
+        if self.lines[line].dead_until_ns.is_some() {
+            return Way::Lost;
+        }
+        let Some(planned) = planned else {
+            // The second of three packets is lost on both lines, the third on the second line only.
+            let lost = match self.between {
+                2 => line < 2,
+                1 => line == 1,
+                _ => false,
+            };
+            if line + 1 == self.lines.len() {
+                self.between = self.between.saturating_sub(1);
+            }
+            return if lost { Way::Lost } else { Way::Usual };
+        };
+        let here = planned.line.is_none_or(|at| at == line);
+        match planned.fault {
+            Fault::Gap(_) if here => Way::Lost,
+            Fault::GapBetween if line == 0 => Way::Lost,
+            Fault::Duplicate if here => Way::Twice,
+            Fault::Reorder if here => Way::Held,
+            Fault::Late if planned.line.unwrap_or(0) == line => Way::Late(3 * self.hold_ns()),
+            Fault::Late => Way::Lost,
+            Fault::Differs if here => Way::Differs,
+            Fault::Dead if here => Way::Lost,
+            Fault::StampBack if here => Way::StampBack,
+            Fault::Damage(damage) if here => Way::Damaged(damage),
+            _ => Way::Usual,
+        }
+    }
+
+    /// Makes the messages of the next data packet; answers which of them is too short.
+    fn fill(&mut self, fault: Option<Fault>, ways: &[Way]) -> Option<usize> {
+        let nobody = ways.iter().all(|way| matches!(way, Way::Lost | Way::Late(_)));
+        let neutral = nobody || fault == Some(Fault::Short);
+        let count = match fault {
+            Some(Fault::Gap(messages)) => usize::from(messages.max(1)),
+            // A restart must not reach back to what is missing of the old space.
+            Some(Fault::Restart | Fault::SessionChange) => 2,
+            _ => usize::try_from(self.random.between(2, u32::from(self.plan.max_messages))).unwrap_or(2),
+        };
+        let last = self.packet + 1 == self.plan.data_packets && fault.is_none() && !neutral;
+        let short = (fault == Some(Fault::Short)).then_some(count / 2);
+        let uncross = self.crossed_until_ns.is_some_and(|until_ns| self.now_ns >= until_ns);
+        if uncross {
+            self.crossed_until_ns = None;
+            self.unsettled = 1;
+        }
+        let ahead_ns = if fault == Some(Fault::Future) { exceeded_ns(self.plan.limits.future_ms) } else { 0 };
+        self.messages.clear();
+        for index in 0..count {
+            let wish = match (fault.and_then(Fault::wish), count - 1 - index) {
+                (Some(wish), _) if index == 0 => wish,
+                (None, _) if uncross && index == 0 => Wish::Uncross,
+                (None, 1) if last => Wish::CloseMarket,
+                (None, 0) if last => Wish::CloseMessages,
+                _ if neutral => Wish::Neutral,
+                _ => Wish::Any,
+            };
+            let event_ns = self.now_ns + ahead_ns - PUBLISHING_NS + 10 * (index as u64).min(100);
+            self.messages.push_with(|out| self.flow.say(wish, event_ns, out));
+            if short == Some(index) {
+                self.messages.shorten_last();
+            }
+        }
+        short
+    }
+
+    /// Writes the fault down; answers its index.
+    fn note(&mut self, planned: PlannedFault, units: u64) -> usize {
+        let fault = planned.fault;
+        let rule = self.count_rules(planned);
+        let line = |line: usize| self.plan.lines[line].name.clone();
+        self.answers.faults.push(Injected {
+            fault: fault.name(),
+            line: planned.line.map(line),
+            at_ns: self.now_ns,
+            session: self.session_name(),
+            sequence: self.head.first,
+            messages: units,
+            verdict: None,
+            rule,
+            frames: Vec::new(),
+        });
+        self.answers.faults.len() - 1
+    }
+
+    /// Counts the rules that a fault breaks; answers the one that names it.
+    fn count_rules(&mut self, planned: PlannedFault) -> Option<&'static str> {
+        let lines = self.lines.len() as u64;
+        let on = if planned.line.is_some() { 1 } else { lines };
+        let (rule, times) = match planned.fault {
+            Fault::Gap(_) if on == lines => (Rule::Gap, 1),
+            Fault::Gap(_) => (Rule::LineGap, 1),
+            Fault::Duplicate => (Rule::Duplicate, on),
+            Fault::Reorder => (Rule::Reorder, on),
+            Fault::Late => {
+                self.answers.broken(Rule::Gap, 1);
+                (Rule::LateFill, 1)
+            }
+            Fault::GapBetween => {
+                self.answers.broken(Rule::LineGap, 2);
+                (Rule::Gap, 1)
+            }
+            // A send time is that of a datagram, an event time that of a message.
+            Fault::Stale | Fault::Future | Fault::SentBack if !self.plan.says_when_sent() => {
+                (planned.fault.rule()?, 1)
+            }
+            Fault::Stale | Fault::Future | Fault::SentBack => (planned.fault.rule()?, lines),
+            Fault::Dead => {
+                self.answers.broken(Rule::LineGap, 1);
+                (Rule::LineDead, 1)
+            }
+            fault => match fault.rule() {
+                Some(rule) => (rule, 1),
+                None => return None,
+            },
+        };
+        self.answers.broken(rule, times);
+        Some(rule.name())
+    }
+
+    fn session_name(&self) -> String {
+        match self.plan.protocol {
+            FeedProtocol::MoldUdp64Itch50 | FeedProtocol::MoldUdp64 => {
+                String::from_utf8_lossy(&mold_session(self.head.session)).into_owned()
+            }
+            _ => self.head.session.to_string(),
+        }
+    }
+
+    /// Sends the data packet on a line; answers how many bytes of the stream it takes.
+    fn send(
+        &mut self,
+        index: usize,
+        way: Way,
+        noted: Option<usize>,
+        short: Option<usize>,
+        whole: bool,
+    ) -> u64 {
+        let count = self.messages.len();
+        let units = self.flow.units(count);
+        let mut line_answers = std::mem::take(&mut self.answers.lines[index]);
+        self.lines[index].book(way, units, &mut line_answers);
+        line_answers.session = self.session_name();
+        if short.is_some() && way != Way::Lost {
+            *line_answers.rejected.entry(Verdict::ITCH_SHORT.name()).or_default() += 1;
+        }
+        self.answers.lines[index] = line_answers;
+        let cut = match way {
+            Way::Usual if !whole && self.lines[index].recut && self.flow.numbers_messages() => {
+                usize::try_from(self.random.between(1, u32::try_from(count).unwrap_or(1))).unwrap_or(count)
+            }
+            _ => count,
+        };
+        if way == Way::Differs {
+            self.turn_bits();
+        }
+        let mut bytes = self.datagram(0, 0..cut);
+        match way {
+            Way::Lost => {}
+            Way::Held => self.lines[index].held = Some(self.payload.clone()),
+            Way::Late(by_ns) => {
+                // Not through the line's queue: what follows overtakes it.
+                let at_ns = self.now_ns + self.plan.lines[index].delay_ns + by_ns;
+                let frame = self.frame(index);
+                self.outbox.post(Posted { at_ns, stamp_ns: at_ns, line: index, fault: None, bytes: frame });
+            }
+            Way::StampBack => {
+                let before_ns = self.lines[index].last_ns();
+                let at_ns = self.arrival_ns(index);
+                let stamp_ns = before_ns - STAMP_BACK_NS;
+                let frame = self.frame(index);
+                self.outbox.post(Posted { at_ns, stamp_ns, line: index, fault: None, bytes: frame });
+            }
+            Way::Damaged(damage) => {
+                self.damaged_copy(index, damage, noted);
+                self.post(index, None);
+            }
+            Way::Usual | Way::Twice | Way::Differs => {
+                let has_short = short.is_some_and(|at| at < cut);
+                self.post(index, noted.filter(|_| has_short));
+            }
+        }
+        if way == Way::Twice {
+            self.post(index, None);
+        }
+        if cut < count {
+            bytes += self.datagram(bytes, cut..count);
+            let has_short = short.is_some_and(|at| at >= cut);
+            self.post(index, noted.filter(|_| has_short));
+        }
+        if way == Way::Differs {
+            self.turn_bits();
+        }
+        if let Some(noted) = noted.filter(|_| short.is_some()) {
+            self.answers.faults[noted].verdict = Some(Verdict::ITCH_SHORT.name());
+        }
+        if way != Way::Held
+            && way != Way::Lost
+            && let Some(held) = self.lines[index].held.take()
+        {
+            self.payload = held;
+            self.post(index, None);
+        }
+        bytes
+    }
+
+    /// Turns harmless bits in a message from the middle; turned twice, they are as they were.
+    fn turn_bits(&mut self) {
+        let message = self.messages.get_mut(self.messages.len() / 2);
+        let (at, bits) = self.flow.harmless(message);
+        message[at] ^= bits;
+    }
+
+    /// Makes the payload of some messages, `beyond` bytes of the stream behind the packet's beginning.
+    fn datagram(&mut self, beyond: u64, which: Range<usize>) -> u64 {
+        let mut head = self.head;
+        head.first += which.start as u64;
+        head.offset += beyond;
         self.payload.clear();
-        write(&mut self.payload, session_bytes(self.session), self.next_sequence);
-        let frame = self.frame_of_payload();
-        self.emit(frame);
+        self.flow.packet(&head, &self.messages, which, &mut self.payload)
     }
 
+    /// Posts a copy of the payload that is damaged.
+    fn damaged_copy(&mut self, index: usize, damage: Damage, noted: Option<usize>) {
+        let sound = self.payload.clone();
+        let verdict = self.flow.damage(damage, &mut self.payload);
+        let mut frame = self.frame(index);
+        if damage == Damage::Checksum {
+            let at = self.lines[index].header.header_len() - 2;
+            // Neither form of zero, and not the right one.
+            let wrong = u16::from_be_bytes([frame[at], frame[at + 1]]) ^ 0x0180;
+            let wrong = if wrong == 0 { 0x5555 } else { wrong };
+            frame[at..at + 2].copy_from_slice(&wrong.to_be_bytes());
+        }
+        let at_ns = self.arrival_ns(index);
+        self.outbox.post(Posted { at_ns, stamp_ns: at_ns, line: index, fault: noted, bytes: frame });
+        *self.answers.lines[index].rejected.entry(verdict.name()).or_default() += 1;
+        if let Some(noted) = noted {
+            self.answers.faults[noted].verdict = Some(verdict.name());
+        }
+        self.payload = sound;
+    }
+
+    fn arrival_ns(&mut self, index: usize) -> u64 {
+        self.lines[index].arrival_ns(self.now_ns, &mut self.random)
+    }
+
+    /// Posts the payload on a line.
+    fn post(&mut self, index: usize, fault: Option<usize>) {
+        let at_ns = self.arrival_ns(index);
+        let bytes = self.frame(index);
+        self.outbox.post(Posted { at_ns, stamp_ns: at_ns, line: index, fault, bytes });
+    }
+
+    fn frame(&mut self, index: usize) -> Vec<u8> {
+        let mut frame = self.outbox.buffer();
+        let ident = u16::try_from(self.packet & 0xffff).unwrap_or(0);
+        self.lines[index].header.append(&mut frame, ident, |out| out.extend_from_slice(&self.payload));
+        frame
+    }
+
+    /// The next sequence number without messages, on every line that lives.
     fn heartbeat(&mut self) {
-        self.answers.heartbeats += 1;
-        self.control_frame(moldudp64::heartbeat);
+        self.payload.clear();
+        let head = Head { sent_ns: self.now_ns, ..self.head };
+        let units = self.flow.heartbeat(&head, &mut self.payload);
+        for index in 0..self.lines.len() {
+            let line_answers = &mut self.answers.lines[index];
+            if self.lines[index].dead_until_ns.is_some() {
+                self.lines[index].book(Way::Lost, units, line_answers);
+                continue;
+            }
+            line_answers.heartbeats += 1;
+            line_answers.messages += units;
+            line_answers.next_sequence = self.head.first + units;
+            self.post(index, None);
+        }
+        self.head.first += units;
     }
 
     fn end(&mut self) {
         self.heartbeat();
         for _ in 0..self.plan.end_packets {
-            self.answers.end_packets += 1;
-            self.control_frame(moldudp64::end_of_session);
+            self.payload.clear();
+            if !self.flow.end(&self.head, &mut self.payload) {
+                break;
+            }
+            for index in 0..self.lines.len() {
+                self.answers.lines[index].end_packets += 1;
+                self.post(index, None);
+            }
         }
         self.ended = true;
     }
-
-    fn frame_of_payload(&mut self) -> Vec<u8> {
-        let mut frame = self.spare.pop().unwrap_or_default();
-        frame.clear();
-        let ident = u16::try_from(self.made & 0xffff).unwrap_or(0);
-        self.header.append(&mut frame, ident, |out| out.extend_from_slice(&self.payload));
-        frame
-    }
-
-    fn emit(&mut self, frame: Vec<u8>) {
-        self.made += 1;
-        self.answers.packets += 1;
-        self.answers.bytes += frame.len() as u64;
-        self.answers.session = session_name(self.session);
-        self.answers.next_sequence = self.next_sequence;
-        self.ready.push_back(frame);
-    }
 }
 
-/// Ten digits.
-fn session_name(session: u32) -> String {
-    format!("{session:010}")
-}
-
-/// The same on the wire.
-fn session_bytes(session: u32) -> Session {
-    let mut bytes = Session::default();
-    for (byte, digit) in bytes.iter_mut().zip(session_name(session).bytes()) {
-        *byte = digit;
-    }
-    bytes
+/// Half as long again as a limit of so many milliseconds, ns.
+fn exceeded_ns(limit_ms: u32) -> u64 {
+    u64::from(limit_ms.max(1)) * NS_PER_MS * 3 / 2
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lab::frame::{TPID_QINQ, TPID_VLAN, Tag};
-    use crate::lab::plan::PlannedFault;
-    use pnet_packet::Packet;
-    use pnet_packet::ipv4::Ipv4Packet;
-    use pnet_packet::ipv6::Ipv6Packet;
-    use pnet_packet::udp::{self, UdpPacket};
-    use std::collections::{BTreeMap, BTreeSet};
-
-    const EVERY_FAULT: [Fault; 9] = [
-        Fault::Gap(7),
-        Fault::Duplicate,
-        Fault::Reorder,
-        Fault::ItchShort,
-        Fault::UdpChecksum,
-        Fault::MoldCount,
-        Fault::MoldLength,
-        Fault::MoldTruncated,
-        Fault::SessionChange,
-    ];
-
-    fn plan(first_fault: u64) -> FeedPlan {
-        let faults =
-            (first_fault..).step_by(10).zip(EVERY_FAULT).map(|(at, fault)| PlannedFault { at, fault });
-        FeedPlan { data_packets: 200, heartbeat_every: 16, faults: faults.collect(), ..FeedPlan::default() }
-    }
-
-    fn frames(plan: FeedPlan) -> (Vec<Vec<u8>>, Answers) {
-        let mut generator = FeedGenerator::new(plan).unwrap();
-        let mut frames = Vec::new();
-        let mut frame = Vec::new();
-        while generator.next_frame(&mut frame) {
-            frames.push(std::mem::take(&mut frame));
-        }
-        (frames, generator.answers().clone())
-    }
-
-    fn number(bytes: &[u8]) -> u64 {
-        bytes.iter().fold(0, |n, &b| n << 8 | u64::from(b))
-    }
-
-    /// The verdict on a frame, and session, sequence and count if it is sound up to MoldUDP64.
-    fn look(frame: &[u8], ip_at: usize) -> (&'static str, Option<(String, u64, u64)>) {
-        let ip = &frame[ip_at..];
-        let (udp, checksum) = if ip[0] >> 4 == 4 {
-            let ip = Ipv4Packet::new(ip).unwrap();
-            let udp = UdpPacket::new(&ip.packet()[20..]).unwrap();
-            let sum = udp::ipv4_checksum(&udp, &ip.get_source(), &ip.get_destination());
-            (ip.packet()[20..].to_vec(), sum)
-        } else {
-            let ip = Ipv6Packet::new(ip).unwrap();
-            let udp = UdpPacket::new(&ip.packet()[40..]).unwrap();
-            let sum = udp::ipv6_checksum(&udp, &ip.get_source(), &ip.get_destination());
-            (ip.packet()[40..].to_vec(), sum)
-        };
-        assert_eq!(number(&udp[4..6]), udp.len() as u64);
-        if number(&udp[6..8]) != u64::from(checksum) && (checksum != 0 || udp[6..8] != [0xff; 2]) {
-            return ("udp-bad-checksum", None);
-        }
-        let mold = &udp[8..];
-        if mold.len() < 20 {
-            return ("mold-truncated", None);
-        }
-        let count = if mold[18..20] == [0xff; 2] { 0 } else { number(&mold[18..20]) };
-        let place = (String::from_utf8(mold[..10].to_vec()).unwrap(), number(&mold[10..18]), count);
-        let (mut rest, mut verdict) = (&mold[20..], "accepted");
-        for _ in 0..count {
-            let len = usize::try_from(number(&rest[..2])).unwrap();
-            let Some(message) = rest.get(2..2 + len) else { return ("mold-bad-length", None) };
-            let layout = match message[0] {
-                b'S' => 12,
-                b'R' => 39,
-                b'A' | b'C' => 36,
-                b'F' => 40,
-                b'E' => 31,
-                b'X' => 23,
-                b'D' => 19,
-                b'U' => 35,
-                _ => 44,
-            };
-            if len < layout {
-                verdict = "itch-short";
-            }
-            rest = &rest[2 + len..];
-        }
-        if rest.is_empty() { (verdict, Some(place)) } else { ("mold-bad-count", None) }
-    }
-
-    /// Judges with sets instead of counters, and compares everything with the answers.
-    fn check(frames: &[Vec<u8>], answers: &Answers, ip_at: usize) {
-        let mut rejected = BTreeMap::new();
-        let mut seen: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
-        let mut next: BTreeMap<String, u64> = BTreeMap::new();
-        let (mut duplicates, mut late, mut filled, mut idle) = (0, 0, 0, 0);
-        for (index, frame) in frames.iter().enumerate() {
-            let (verdict, place) = look(frame, ip_at);
-            if verdict != "accepted" {
-                *rejected.entry(verdict).or_insert(0) += 1;
-                let known =
-                    answers.faults.iter().any(|f| f.frame == index as u64 && f.verdict == Some(verdict));
-                assert!(known, "frame {index}: {verdict}");
-            }
-            let Some((session, sequence, count)) = place else { continue };
-            idle += u64::from(count == 0);
-            let seen = seen.entry(session.clone()).or_default();
-            let news = (sequence..sequence + count).filter(|&n| seen.insert(n)).count() as u64;
-            duplicates += count - news;
-            let next = next.entry(session).or_insert(1);
-            if news > 0 && sequence < *next {
-                late += 1;
-                filled += news;
-            }
-            *next = (*next).max(sequence + count);
-        }
-        assert_eq!(frames.len() as u64, answers.packets);
-        assert_eq!(frames.iter().map(Vec::len).sum::<usize>() as u64, answers.bytes);
-        assert_eq!(rejected, answers.rejected);
-        assert_eq!(seen.values().map(BTreeSet::len).sum::<usize>() as u64, answers.messages);
-        assert_eq!(seen.len() as u64, answers.sessions);
-        assert_eq!((duplicates, late), (answers.duplicates, answers.out_of_order));
-        assert_eq!(filled, answers.filled);
-        assert_eq!(idle, answers.heartbeats + answers.end_packets);
-        let holes: Vec<_> =
-            seen.iter().flat_map(|(session, seen)| (1..next[session]).map(|n| seen.contains(&n))).collect();
-        assert_eq!(holes.iter().filter(|&&came| !came).count() as u64, answers.missing_messages);
-        let gaps = holes.windows(2).filter(|pair| pair[0] && !pair[1]).count();
-        assert_eq!(gaps as u64 + late, answers.gaps);
-        assert_eq!(next[&answers.session], answers.next_sequence);
-    }
-
-    #[test]
-    fn a_naive_judge_finds_exactly_what_the_answers_say() {
-        for seed in 0..50 {
-            let plan = FeedPlan { seed, ..plan(1 + seed) };
-            let (frames, answers) = frames(plan);
-            assert_eq!(answers.faults.len(), EVERY_FAULT.len());
-            assert_eq!(answers.rejected.len(), 5);
-            check(&frames, &answers, 14);
-        }
-    }
-
-    #[test]
-    fn tags_and_ipv6_change_the_headers_only() {
-        let (reference, answers) = frames(plan(3));
-        let tags = vec![Tag { tpid: TPID_QINQ, tci: 7 }, Tag { tpid: TPID_VLAN, tci: 0xe009 }];
-        let tagged = FeedPlan {
-            tags,
-            source: "fd00::1".parse().unwrap(),
-            group: "ff15::42".parse().unwrap(),
-            ..plan(3)
-        };
-        let (frames, other) = frames(tagged);
-        check(&frames, &other, 22);
-        assert_eq!((other.messages, &other.faults), (answers.messages, &answers.faults));
-        assert!(frames.iter().zip(&reference).all(|(a, b)| a[22 + 48..] == b[14 + 28..]));
-    }
-
-    #[test]
-    fn the_same_plan_gives_the_same_frames_and_another_seed_others() {
-        assert_eq!(frames(plan(3)), frames(plan(3)));
-        assert_ne!(frames(plan(3)).0, frames(FeedPlan { seed: 2, ..plan(3) }).0);
-    }
-
-    #[test]
-    fn a_plan_that_could_not_be_judged_is_refused() {
-        let with = |faults: &[(u64, Fault)]| {
-            let faults = faults.iter().map(|&(at, fault)| PlannedFault { at, fault }).collect();
-            FeedGenerator::new(FeedPlan { data_packets: 20, faults, ..FeedPlan::default() }).map(drop)
-        };
-        assert_eq!(with(&[(5, Fault::Gap(1)), (7, Fault::Gap(1)), (19, Fault::Duplicate)]), Ok(()));
-        assert_eq!(with(&[(5, Fault::Gap(1)), (5, Fault::Duplicate)]), Err(PlanError::Order { index: 1 }));
-        assert_eq!(with(&[(0, Fault::Duplicate)]), Err(PlanError::Place { index: 0, at: 0, last: 19 }));
-        assert_eq!(with(&[(20, Fault::Duplicate)]), Err(PlanError::Place { index: 0, at: 20, last: 19 }));
-        assert_eq!(with(&[(19, Fault::Gap(1))]), Err(PlanError::Neighbour { index: 0, name: "gap" }));
-        assert_eq!(
-            with(&[(5, Fault::Reorder), (6, Fault::Gap(1))]),
-            Err(PlanError::Neighbour { index: 0, name: "reorder" })
-        );
-        let mixed = FeedPlan { group: "ff15::42".parse().unwrap(), ..FeedPlan::default() };
-        assert_eq!(FeedGenerator::new(mixed).map(drop), Err(PlanError::Family));
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Sends frames at a pace, and says exactly how many went.
 //!
-//! One anchor: frame `n` is due at `anchor + n / pace`, so a late frame delays no other.
+//! One anchor: frame `n` is due at `anchor + n / pace`, or when its maker says, so a late frame delays no other.
 //! The wait sleeps until shortly before the moment and spins the rest. Frames that are due
 //! together leave in one system call. `ENOBUFS` means "not now": the frame was not taken, it
 //! is tried again and the refusal is counted, so `sent` is exact. Frames are made into one
@@ -26,6 +26,8 @@ pub enum Pace {
     Flood,
     /// This many frames a second, evenly spaced; 0 counts as 1.
     PerSecond(u64),
+    /// When their maker says ([`send_timed`]).
+    Planned,
 }
 
 /// How to send.
@@ -102,16 +104,22 @@ fn hint(error: &io::Error) -> &'static str {
 struct Batch {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// When each is due, ns after the anchor.
+    due_ns: Vec<u64>,
     first: usize,
 }
 
 impl Batch {
-    fn refill(&mut self, make: &mut impl FnMut(&mut Vec<u8>) -> bool, limit: usize) {
+    fn refill(&mut self, make: &mut impl FnMut(&mut Vec<u8>) -> Option<u64>, limit: usize) {
         self.bytes.clear();
         self.ends.clear();
+        self.due_ns.clear();
         self.first = 0;
-        while self.ends.len() < limit && make(&mut self.bytes) {
+        while self.ends.len() < limit
+            && let Some(due_ns) = make(&mut self.bytes)
+        {
             self.ends.push(self.bytes.len());
+            self.due_ns.push(due_ns);
         }
     }
     fn waiting(&self) -> usize {
@@ -132,13 +140,26 @@ impl Batch {
 }
 
 /// Sends what `make` appends to the buffer (one frame a call, `false` = no more) until it ends, a bound
-/// of the options is reached, or `stop` is set.
+/// of the options is reached, or `stop` is set. Without times from the maker, [`Pace::Planned`] is a flood.
 ///
 /// # Errors
 /// [`SendError`], with what was sent before.
 pub fn send(
     options: &SendOptions,
     mut make: impl FnMut(&mut Vec<u8>) -> bool,
+    stop: &AtomicBool,
+) -> Result<Sent, SendError> {
+    send_timed(options, |out| make(out).then_some(0), stop)
+}
+
+/// As [`send`], where `make` also says when the frame is due, ns after the first call; it counts if the pace is
+/// [`Pace::Planned`].
+///
+/// # Errors
+/// [`SendError`], with what was sent before.
+pub fn send_timed(
+    options: &SendOptions,
+    mut make: impl FnMut(&mut Vec<u8>) -> Option<u64>,
     stop: &AtomicBool,
 ) -> Result<Sent, SendError> {
     let interface = || options.interface.clone();
@@ -162,20 +183,23 @@ pub fn send(
             sent.unsent = waiting as u64;
             return Ok(sent);
         }
-        let due = match options.pace {
-            Pace::Flood => waiting,
-            Pace::PerSecond(pps) => {
-                let due_ns = due_at(anchor_ns, sent.frames, pps);
-                if due_ns >= end_ns {
-                    sleep_until_monotonic_ns(end_ns);
-                    continue;
-                }
-                let now_ns = wait_until(due_ns);
-                sent.latest_ns = sent.latest_ns.max(now_ns - due_ns);
-                let later =
-                    (1..waiting as u64).take_while(|n| due_at(anchor_ns, sent.frames + n, pps) <= now_ns);
-                1 + later.count()
+        let due_ns = |n: usize| match options.pace {
+            Pace::Flood => 0,
+            Pace::PerSecond(pps) => due_at(anchor_ns, sent.frames + n as u64, pps),
+            Pace::Planned => anchor_ns.saturating_add(batch.due_ns[batch.first + n]),
+        };
+        let due = if options.pace == Pace::Flood {
+            waiting
+        } else {
+            let first_ns = due_ns(0);
+            if first_ns >= end_ns {
+                sleep_until_monotonic_ns(end_ns);
+                continue;
             }
+            let now_ns = wait_until(first_ns);
+            let due = 1 + (1..waiting).take_while(|n| due_ns(*n) <= now_ns).count();
+            sent.latest_ns = sent.latest_ns.max(now_ns - first_ns);
+            due
         };
         match socket.send_batch(batch.frames(due)) {
             Ok(taken) => {

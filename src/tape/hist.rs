@@ -3,17 +3,15 @@
 //! One histogram a distribution and stamp clock: two clocks never share one. An interval is recorded only between
 //! neighbours that were stamped by the same clock.
 
+use super::hlog;
 use super::input::{Input, Item};
 use super::outcome::{Outcome, TapeError};
 use super::select::Selection;
 use crate::time::StampClock;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde::Serialize;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -162,24 +160,12 @@ impl Collected {
     }
 
     fn write_log(&self, out: &mut dyn Write) -> Result<(), TapeError> {
-        let wrong = |error: String| TapeError::Refused(format!("cannot write the interval log: {error}"));
-        let mut out = out;
-        let start = Duration::from_nanos(self.first_ns.unwrap_or(0));
-        let span = Duration::from_nanos(self.last_ns.saturating_sub(self.first_ns.unwrap_or(self.last_ns)));
-        let mut serializer = V2DeflateSerializer::new();
-        let mut log = IntervalLogWriterBuilder::new()
-            .add_comment("wiretape: values in ns; tags name the distribution and the stamp clock")
-            .with_start_time(std::time::SystemTime::UNIX_EPOCH + start)
-            .with_base_time(std::time::SystemTime::UNIX_EPOCH + start)
-            .begin_log_with(&mut out, &mut serializer)
-            .map_err(|e| wrong(e.to_string()))?;
-        for d in &self.distributions {
-            let tag = format!("{}-{}", d.measure.name(), d.clock.name());
-            let tag = Tag::new(&tag).ok_or_else(|| wrong("bad tag".to_owned()))?;
-            log.write_histogram(&d.histogram, Duration::ZERO, span, Some(tag))
-                .map_err(|e| wrong(format!("{e:?}")))?;
-        }
-        Ok(())
+        let comment = "wiretape: values in ns; tags name the distribution and the stamp clock";
+        let tagged = self
+            .distributions
+            .iter()
+            .map(|d| (format!("{}-{}", d.measure.name(), d.clock.name()), &d.histogram));
+        hlog::write(out, comment, (self.first_ns.unwrap_or(self.last_ns), self.last_ns), tagged)
     }
 }
 

@@ -9,6 +9,7 @@ use super::outcome::TapeError;
 use super::select::{Chooser, Selection};
 use crate::capture::file::{FileOptions, FileSource};
 use crate::capture::{Lease, Source, SourceError, Take};
+use crate::journal::Note;
 use crate::journal::format;
 use crate::journal::index::{self, RangeReader, TimeRange};
 use crate::journal::reader::{Place, ReadOptions, Record, Tape, TapePacket};
@@ -146,6 +147,19 @@ impl Input {
     /// # Errors
     /// [`TapeError`]: the input's, the filter's, or what `each` answered.
     pub fn for_each(&self, selection: &Selection, each: &mut Each<'_>) -> Result<(), TapeError> {
+        self.for_each_noting(selection, each, &mut |_| {})
+    }
+
+    /// The same, and hands the notes that stand among the packets of a journal to `note`.
+    ///
+    /// # Errors
+    /// As [`Input::for_each`].
+    pub fn for_each_noting(
+        &self,
+        selection: &Selection,
+        each: &mut Each<'_>,
+        note: &mut dyn FnMut(&Note),
+    ) -> Result<(), TapeError> {
         let span = if selection.needs_span() { self.span()? } else { Span { first_ns: 0, last_ns: 0 } };
         let mut chooser = Chooser::new(selection, span)?;
         let mut left = selection.count;
@@ -153,7 +167,7 @@ impl Input {
             return Ok(());
         }
         let stamps_ns = chooser.stamps_ns().clone();
-        self.walk(stamps_ns, &mut |item| {
+        self.walk(stamps_ns, note, &mut |item| {
             if !chooser.wants(&item.packet, item.judgement)? {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -178,7 +192,7 @@ impl Input {
             ));
         }
         let mut span: Option<Span> = None;
-        self.walk(0..u64::MAX, &mut |item| {
+        self.walk(0..u64::MAX, &mut |_| {}, &mut |item| {
             let stamp = item.packet.stamp;
             if stamp.clock != StampClock::NONE {
                 let known = span.get_or_insert(Span { first_ns: stamp.ns, last_ns: stamp.ns });
@@ -191,9 +205,14 @@ impl Input {
     }
 
     /// Hands over what can lie in the range, and perhaps more of a capture file.
-    fn walk(&self, stamps_ns: Range<u64>, each: &mut Each<'_>) -> Result<(), TapeError> {
+    fn walk(
+        &self,
+        stamps_ns: Range<u64>,
+        note: &mut dyn FnMut(&Note),
+        each: &mut Each<'_>,
+    ) -> Result<(), TapeError> {
         match &self.kind {
-            Kind::Tape(tape) => walk_tape(tape, stamps_ns, &self.progress, each),
+            Kind::Tape(tape) => walk_tape(tape, stamps_ns, &self.progress, note, each),
             Kind::File(path) => walk_file(path, &mut |item| {
                 self.progress.pass(&item.packet);
                 each(item)
@@ -233,6 +252,7 @@ fn walk_tape(
     tape: &Tape,
     stamps_ns: Range<u64>,
     progress: &Progress,
+    note: &mut dyn FnMut(&Note),
     each: &mut Each<'_>,
 ) -> Result<(), TapeError> {
     let nameless = InterfaceDef::named("", LinkType::ETHERNET);
@@ -243,7 +263,14 @@ fn walk_tape(
         let touched = reader.touched().bytes;
         progress.add(touched - passed);
         passed = touched;
-        let Some(Record::Packet(packet)) = reader.record() else { continue };
+        let packet = match reader.record() {
+            Some(Record::Packet(packet)) => packet,
+            Some(Record::Note { note: found, .. }) => {
+                note(&found);
+                continue;
+            }
+            _ => continue,
+        };
         let interface = reader.merged().interface_of(&packet).unwrap_or(&nameless);
         let item = Item {
             packet: packet.as_packet(),

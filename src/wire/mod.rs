@@ -44,7 +44,7 @@ use std::net::{IpAddr, Ipv4Addr};
 pub struct Dissection<'a> {
     /// Accepted, or the first fault met.
     pub verdict: Verdict,
-    /// `SNAPPED` and `FRAGMENT` only; sequence findings are the judge's.
+    /// `SNAPPED`, `FRAGMENT` and `CHECKSUM_PARTIAL` only; sequence findings are the judge's.
     pub findings: Findings,
     /// The Ethernet header, if the link type has one.
     pub ethernet: Option<Ethernet>,
@@ -54,6 +54,9 @@ pub struct Dissection<'a> {
     pub mpls_labels: u8,
     /// The network layer.
     pub network: Network<'a>,
+    /// The IP packet from its header on, without what the link layer put behind it, cut where the capture was; empty if
+    /// there is none with a sound length.
+    pub ip: &'a [u8],
     /// The transport layer.
     pub transport: Transport,
     /// What the highest layer understood carries: without padding or trailers, cut where the capture was.
@@ -163,6 +166,7 @@ pub fn dissect<'a>(packet: &Packet<'a>) -> Dissection<'a> {
         vlans: VlanTags::default(),
         mpls_labels: 0,
         network: Network::None,
+        ip: &[],
         transport: Transport::None,
         payload: packet.bytes,
         payload_on_wire: span.on_wire(),
@@ -284,6 +288,7 @@ impl<'a> Walk<'a> {
         self.dissection.network = Network::Ipv4(view);
         self.require(view.checksum_is_sound(), Verdict::IPV4_BAD_CHECKSUM);
         let payload = view.payload(span, self.merged)?;
+        self.dissection.ip = span.cut(view.header_len() + payload.on_wire()).bytes();
         self.enter(payload);
         let dst = view.final_dst()?;
         let protocol = view.protocol();
@@ -299,6 +304,7 @@ impl<'a> Walk<'a> {
         let view = Ipv6View::new_checked(span)?;
         self.dissection.network = Network::Ipv6(view);
         let payload = view.payload(span, self.merged)?;
+        self.dissection.ip = span.cut(ipv6::HEADER_LEN + payload.on_wire()).bytes();
         self.enter(payload);
         let upper = view.upper(payload)?;
         self.enter(upper.span);
@@ -345,7 +351,11 @@ impl<'a> Walk<'a> {
         self.enter(datagram.after(udp::HEADER_LEN));
         if segment.judged && datagram.is_whole() {
             let sound = view.checksum_is_sound(datagram, segment.pseudo, !segment.over_ipv6);
-            self.require(sound, Verdict::UDP_BAD_CHECKSUM);
+            if !sound && view.checksum_is_partial(datagram, segment.pseudo) {
+                self.dissection.findings.0 |= Findings::CHECKSUM_PARTIAL;
+            } else {
+                self.require(sound, Verdict::UDP_BAD_CHECKSUM);
+            }
         }
         Ok(())
     }

@@ -12,9 +12,9 @@ use std::time::Duration;
 use wiretape::clock::{Clock, SystemClock};
 use wiretape::journal::reader::{ReadOptions, Record, Tape};
 use wiretape::journal::{Event, EventKind, Note};
+use wiretape::lab::capture_file::CaptureFile;
 use wiretape::lab::frame::UdpFrame;
 use wiretape::lab::net::Lab;
-use wiretape::lab::pcap_file::PcapFile;
 use wiretape::lab::send::{Pace, SendOptions, send};
 
 pub(crate) const WIRETAPE: &str = env!("CARGO_BIN_EXE_wiretape");
@@ -200,9 +200,9 @@ pub(crate) fn send_in(frames: &[Vec<u8>]) {
 
 /// Writes frames into a pcap file, a microsecond apart.
 pub(crate) fn pcap(path: &Path, frames: &[Vec<u8>]) {
-    let mut file = PcapFile::new(std::fs::File::create(path).unwrap()).unwrap();
+    let mut file = CaptureFile::new(std::fs::File::create(path).unwrap(), true).unwrap();
     for (i, frame) in frames.iter().enumerate() {
-        file.write(1_700_000_000_000_000_000 + 1_000 * i as u64, frame).unwrap();
+        file.write(0, 1_700_000_000_000_000_000 + 1_000 * i as u64, frame).unwrap();
     }
     file.finish().unwrap();
 }

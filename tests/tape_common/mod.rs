@@ -138,15 +138,25 @@ impl Made {
 
 /// Writes a finished journal of these packets: one writer and one judge a queue, as the engine does.
 pub(crate) fn write_journal(dir: &Path, queues: u16, packets: &[Made], link: impl Fn(u16) -> LinkType) {
+    write_journal_of(dir, queues, packets, link, &JudgeConfig::default());
+}
+
+/// The same, captured with feeds configured.
+pub(crate) fn write_journal_of(
+    dir: &Path,
+    queues: u16,
+    packets: &[Made],
+    link: impl Fn(u16) -> LinkType,
+    config: &JudgeConfig,
+) {
     let mut options = JournalOptions::new(dir);
     options.queues = queues;
     options.segment_bytes = 4 * MIB;
-    let config = JudgeConfig::default();
-    let text = toml::to_string(&config).expect("a configuration can be written");
+    let text = toml::to_string(config).expect("a configuration can be written");
     options.host = Fingerprint([(JUDGE_KEY.to_owned(), text)].into());
     let (journal, _) = Journal::open(options).expect("a fresh journal");
     let (mut writers, mut keeper) = journal.start();
-    let mut judges: Vec<Judge> = writers.iter().map(|_| Judge::new(&config)).collect();
+    let mut judges: Vec<Judge> = writers.iter().map(|_| Judge::new(config)).collect();
     for (queue, writer) in (0..queues).zip(&mut writers) {
         let def = InterfaceDef::named(&format!("test{queue}"), link(queue));
         until_written(&mut keeper, || writer.add_interface(&def));

@@ -1,10 +1,12 @@
-//! The command lines of the tools that know feeds: `tape feeds`, `tape bursts`.
+//! The command lines of the tools that know feeds: `tape feeds`, `tape bursts`, `tape latency`.
 
 use super::{SelectArgs, check};
 use crate::cli::common;
 use crate::feed::FeedConfig;
 use crate::tape::bursts::{self, BurstsOptions, By};
 use crate::tape::feeds::FeedsOptions;
+use crate::tape::latency::exchange::LatencyOptions;
+use crate::tape::latency::taps::TapsOptions;
 use clap::{Args, ValueEnum};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -102,10 +104,58 @@ impl BurstsArgs {
     }
 }
 
+/// `tape latency`.
+#[derive(Debug, Args)]
+pub struct LatencyArgs {
+    /// A journal's directory, one of its segments, or any pcap or pcapng file
+    #[arg(value_name = "JOURNAL|FILE")]
+    pub input: PathBuf,
+    /// Compare with the packets of this journal or file, taken at another place: delay and loss between the two
+    #[arg(long, value_name = "JOURNAL|FILE")]
+    pub to: Option<PathBuf>,
+    /// Longest delay between the two (--to), in either direction
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = window, requires = "to")]
+    pub max_delay: NonZeroU64,
+    /// Most packets that wait for their like (--to); each takes about 150 bytes
+    #[arg(long, value_name = "PACKETS", default_value = "4194304", requires = "to")]
+    pub max_pending: NonZeroU64,
+    /// Take datagrams with a wrong UDP checksum too (captures whose addresses were rewritten)
+    #[arg(short = 'K', long, conflicts_with = "to")]
+    pub dont_verify_checksums: bool,
+    /// Also write the histograms to this HdrHistogram interval log
+    #[arg(long, value_name = "FILE")]
+    pub hlog: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Which feeds.
+    #[command(flatten)]
+    pub from: FeedsFrom,
+    /// Which packets.
+    #[command(flatten)]
+    pub select: SelectArgs,
+}
+
+impl LatencyArgs {
+    /// How to measure against the exchange's time.
+    pub fn options(&self, feeds: Vec<FeedConfig>) -> LatencyOptions {
+        LatencyOptions { feeds, verify_checksums: !self.dont_verify_checksums, json: self.json }
+    }
+
+    /// How to match two taps.
+    pub fn taps(&self) -> TapsOptions {
+        TapsOptions {
+            max_delay_ns: self.max_delay.get(),
+            max_pending: usize::try_from(self.max_pending.get()).unwrap_or(usize::MAX),
+            json: self.json,
+        }
+    }
+}
+
 /// A duration of at least a nanosecond, in ns.
 fn window(word: &str) -> Result<NonZeroU64, String> {
     let ns = u64::try_from(common::duration(word)?.as_nanos()).ok().and_then(NonZeroU64::new);
-    ns.ok_or_else(|| format!("{word:?} is no length of a window, such as 1ms, 100us or 500ns"))
+    ns.ok_or_else(|| format!("{word:?} is no duration above 0, such as 1ms, 100us or 500ns"))
 }
 
 /// The feeds of a configuration file, if one is given.

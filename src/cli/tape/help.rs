@@ -232,6 +232,26 @@ EXAMPLES
   tape bursts j --json | jq '.windows[0].scopes[0].peaks[0]'",
 );
 
+pub(super) const LATENCY: &str = help!(
+    "\
+Without --to: for each feed and line, the packet's stamp minus the exchange's time. That is the send time where the header
+has one (IEX-TP, CME MDP 3.0, sequenced feeds that say where), else the time of the first event in the packet (ITCH, PITCH).
+Of feeds with several configured lines it also tells which line was first, and by how much.",
+    "\
+With --to: the packets of two taps, matched by the content of their IP packets (without what may change on the way: time to
+live, traffic class, checksums, and all of the link layer). Tells the delay, what is only at the first tap (lost), and
+what is only at the second (extra). --begin, --end and the filter are of both.",
+    "\
+CLOCKS
+  Every number is a difference of two stamps, signed and never clamped. Which two clocks stands beside it, and what the
+  journal knows of them. It is a one-way delay only if both clocks were synchronised; nothing on tape can prove that.",
+    "\
+EXAMPLES
+  tape latency j
+  tape latency j --hlog j.hlog --json
+  tape latency tap1 --to tap2 --max-delay 10ms udp",
+);
+
 pub(super) const GENERATE: &str = help!(
     "\
 Writes manual pages or shell completions, made from the same definitions that parse the command lines. To a directory
@@ -248,8 +268,8 @@ mod tests {
     use crate::cli::common::EXIT_CODES;
 
     const ALL: &[&str] = &[
-        TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, FEEDS, BURSTS, REPLAY,
-        GENERATE,
+        TAPE, INFO, READ, VERIFY, LOSS, EXTRACT, FOLLOW, EXPORT, HIST, DECODE, FEEDS, BURSTS, LATENCY,
+        REPLAY, GENERATE,
     ];
 
     #[test]
