@@ -140,6 +140,7 @@ pub(crate) fn config(input: Input, journal: &Path, queues: u16) -> CaptureConfig
         fifo: None,
         dma_latency_us: None,
         lock_memory: false,
+        lockdown: None,
         spin: false,
         shed: Shed::Nothing,
         count: None,
