@@ -290,6 +290,7 @@ impl FeedPlan {
             count: Some(Field { offset: 0, width: 2 }),
             sent: Some(Field { offset: 8, width: 8 }),
             time_unit_ns: 1_000,
+            ..Layout::default()
         }
     }
 
