@@ -571,7 +571,8 @@ impl FeedGenerator {
                 continue;
             }
             line_answers.heartbeats += 1;
-            line_answers.messages += units;
+            // It shows what is missing: what is lost after it is another gap.
+            self.lines[index].book(Way::Usual, units, line_answers);
             line_answers.next_sequence = self.head.first + units;
             self.post(index, None);
         }
