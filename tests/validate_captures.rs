@@ -157,7 +157,7 @@ fn no_capture_file_makes_the_judge_panic_or_see_a_feed_that_is_not_there() {
             judge.judge(&cut);
             packets += 1;
         }
-let known = ["nasdaq-itch50", "iex-tops16", "cme-mdp3"];
+        let known = ["nasdaq-itch50", "iex-tops16", "cme-mdp3"];
         let is_feed = known.iter().any(|name| path.to_str().unwrap().contains(name));
         assert_eq!(!judge.feeds().is_empty(), is_feed, "{}", path.display());
     }

@@ -190,7 +190,8 @@ impl fmt::Display for FeedConfig {
         if !self.symbols.is_empty() {
             write!(f, "\n  {} symbols", self.symbols.len())?;
         }
-        let Limits { hold_ms, stale_ms, future_ms, silence_ms, line_dead_ms, heartbeat_ms, crossed_ms } = self.limits;
+        let Limits { hold_ms, stale_ms, future_ms, silence_ms, line_dead_ms, heartbeat_ms, crossed_ms } =
+            self.limits;
         write!(
             f,
             "\n  limits (ms, 0 = never): hold {hold_ms}, stale {stale_ms}, future {future_ms}, silence {silence_ms}, \
