@@ -149,9 +149,12 @@ impl Findings {
     pub const FRAGMENT: u16 = 1 << 8;
     /// Shortened by the snap length: what is missing was not judged.
     pub const SNAPPED: u16 = 1 << 9;
+    /// The UDP checksum is that of the pseudo-header alone: the sender left the rest to its device, and the packet was
+    /// captured before that. Whether the bytes are sound, it does not say.
+    pub const CHECKSUM_PARTIAL: u16 = 1 << 10;
 
     /// The findings by name, in the order of their bits.
-    pub const NAMES: [(u16, &'static str); 10] = [
+    pub const NAMES: [(u16, &'static str); 11] = [
         (Self::GAP, "gap"),
         (Self::DUPLICATE, "duplicate"),
         (Self::OUT_OF_ORDER, "out-of-order"),
@@ -162,6 +165,7 @@ impl Findings {
         (Self::REQUEST, "request"),
         (Self::FRAGMENT, "fragment"),
         (Self::SNAPPED, "snapped"),
+        (Self::CHECKSUM_PARTIAL, "checksum-partial"),
     ];
 
     /// True if every bit of `finding` is set.

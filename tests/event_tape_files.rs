@@ -24,7 +24,7 @@ const START_NS: u64 = 1_700_000_000_000_000_000;
 fn feed() -> FeedConfig {
     let group = "239.1.2.3".parse().unwrap();
     let mut feed = FeedConfig::one_line("itch a", FeedProtocol::MoldUdp64Itch50, group, 26477);
-    feed.dataset = "XNAS.ITCH".to_owned();
+    "XNAS.ITCH".clone_into(&mut feed.dataset);
     feed.publisher_id = 2;
     feed.symbols.insert("AAPL".to_owned(), 7);
     feed
@@ -37,8 +37,8 @@ fn mbo(n: u64) -> MboMsg {
         order_id: n,
         price: 1_000_000_000,
         size: 100,
-        action: b'A' as std::ffi::c_char,
-        side: b'B' as std::ffi::c_char,
+        action: b'A'.cast_signed(),
+        side: b'B'.cast_signed(),
         ts_recv,
         ts_in_delta: 5,
         sequence: u32::try_from(n).unwrap(),
@@ -74,7 +74,7 @@ fn write<S: Store>(cutter: &mut Cutter<S>, packets: u64, mut between: impl FnMut
         between(n, cutter.store());
     }
     let last = packets.saturating_sub(1);
-    cutter.close_feed(0, (&feed, &symbols(last), &mut output), span(last)).unwrap();
+    cutter.close_feed(0, (&feed, &symbols(last)), span(last)).unwrap();
 }
 
 fn whole(dir: &Path, packets: u64, roll_bytes: u64) {

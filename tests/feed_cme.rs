@@ -16,7 +16,7 @@ use wiretape::events::output::{Arrival, Output};
 use wiretape::events::room::Room;
 use wiretape::feed::mdp3::Mdp3;
 use wiretape::feed::mdp3::encode::{Encoder, packet};
-use wiretape::feed::mdp3::templates::lookup;
+use wiretape::feed::mdp3::templates::{NEWEST, OLDEST, lookup, of_version};
 use wiretape::feed::{FeedConfig, FeedProtocol, LineConfig, Protocol};
 use wiretape::packet::{Packet, Verdict};
 use wiretape::time::{Stamp, StampClock};
@@ -276,7 +276,16 @@ fn levels_and_the_orders_behind_them() {
     let mbo: Vec<MboMsg> = records(&bench.out, Schema::Mbo);
     let told: Vec<_> = mbo
         .iter()
-        .map(|m| (m.hd.instrument_id, m.action as u8, m.side as u8, m.price, m.size, m.flags.is_last()))
+        .map(|m| {
+            (
+                m.hd.instrument_id,
+                m.action.cast_unsigned(),
+                m.side.cast_unsigned(),
+                m.price,
+                m.size,
+                m.flags.is_last(),
+            )
+        })
         .collect();
     let px = 123_456_789_012;
     assert_eq!(
@@ -309,11 +318,12 @@ fn a_trade_its_fills_and_its_break() {
         m.finish();
     });
     let trades: Vec<TradeMsg> = records(&bench.out, Schema::Trades);
-    let told: Vec<_> = trades.iter().map(|t| (t.side as u8, t.size, t.price, t.flags.is_last())).collect();
+    let told: Vec<_> =
+        trades.iter().map(|t| (t.side.cast_unsigned(), t.size, t.price, t.flags.is_last())).collect();
     assert_eq!(told, [(b'B', 3, 5, false), (b'A', 3, 5, false), (b'N', 3, 5, true)]);
     let fills: Vec<MboMsg> = records(&bench.out, Schema::Mbo);
     assert_eq!(
-        fills.iter().map(|f| (f.action as u8, f.order_id)).collect::<Vec<_>>(),
+        fills.iter().map(|f| (f.action.cast_unsigned(), f.order_id)).collect::<Vec<_>>(),
         [(b'F', 40), (b'F', 41), (b'F', 42)]
     );
     let rows = side(&bench.out);
@@ -400,7 +410,10 @@ fn definitions_name_instruments_and_a_groups_status_is_that_of_each() {
     assert_eq!((first.min_price_increment, first.high_limit_price), (250_000_000, UNDEF_PRICE));
     assert_eq!((first.activation, first.expiration, first.maturity_year), (100, 200, 2026));
     assert_eq!((first.market_depth, first.market_depth_implied), (10, 2));
-    assert_eq!((first.instrument_class as u8, first.security_update_action as u8), (b'F', b'M'));
+    assert_eq!(
+        (first.instrument_class.cast_unsigned(), first.security_update_action.cast_unsigned()),
+        (b'F', b'M')
+    );
     assert_eq!(bench.normalizer.symbols(), [(11, "ESZ6".to_owned()), (12, "ESH7".to_owned())]);
     bench.packet(|bytes| {
         let mut m = begin(bytes, 30, true);
@@ -411,7 +424,7 @@ fn definitions_name_instruments_and_a_groups_status_is_that_of_each() {
     let status: Vec<StatusMsg> = records(&bench.out, Schema::Status);
     let told: Vec<_> = status
         .iter()
-        .map(|s| (s.hd.instrument_id, s.action, s.reason, s.trading_event, s.is_trading as u8))
+        .map(|s| (s.hd.instrument_id, s.action, s.reason, s.trading_event, s.is_trading.cast_unsigned()))
         .collect();
     assert_eq!(told, [(11, 7, 1, 1, b'Y'), (12, 7, 1, 1, b'Y')]);
     bench.packet(|bytes| {
@@ -440,10 +453,18 @@ fn a_spread_has_a_record_a_leg() {
     let legs: Vec<InstrumentDefMsg> = records(&bench.out, Schema::Definition);
     let told: Vec<_> = legs
         .iter()
-        .map(|d| (d.leg_count, d.leg_index, d.leg_instrument_id, d.leg_side as u8, d.leg_ratio_qty_numerator))
+        .map(|d| {
+            (
+                d.leg_count,
+                d.leg_index,
+                d.leg_instrument_id,
+                d.leg_side.cast_unsigned(),
+                d.leg_ratio_qty_numerator,
+            )
+        })
         .collect();
     assert_eq!(told, [(2, 0, 11, b'B', 1), (2, 1, 12, b'A', 2)]);
-    assert!(legs.iter().all(|d| d.instrument_class as u8 == b'S'));
+    assert!(legs.iter().all(|d| d.instrument_class.cast_unsigned() == b'S'));
 }
 
 #[test]
@@ -517,7 +538,8 @@ fn snapshots_are_flagged_and_begin_with_an_empty_book() {
         m.finish();
     });
     let mbo: Vec<MboMsg> = records(&bench.out, Schema::Mbo);
-    let told: Vec<_> = mbo.iter().map(|m| (m.action as u8, m.side as u8, m.size)).collect();
+    let told: Vec<_> =
+        mbo.iter().map(|m| (m.action.cast_unsigned(), m.side.cast_unsigned(), m.size)).collect();
     assert_eq!(told, [(b'R', b'N', 0), (b'A', b'A', 6), (b'A', b'A', 6)]);
     assert!(mbo.iter().all(|m| m.flags.is_snapshot()));
     assert!(side(&bench.out).iter().any(|row| row["of"] == "snapshot" && row["size"] == 6));
@@ -544,7 +566,7 @@ fn after_a_gap_books_may_be_bad_until_the_channel_is_reset() {
     bench.packet(|bytes| assert!(begin(bytes, 4, true).finish() > 0));
     let clear: MboMsg = bench.last(Schema::Mbo);
     assert_eq!(
-        (clear.action as u8, clear.hd.instrument_id, clear.flags),
+        (clear.action.cast_unsigned(), clear.hd.instrument_id, clear.flags),
         (b'R', 7, FlagSet::new(flags::LAST))
     );
     bench.packet(order);
@@ -572,4 +594,51 @@ fn a_message_without_a_record_keeps_its_fields() {
             "Symbol=ESZ6 SecurityID=7 QuoteType=1"
         ]
     );
+}
+
+/// Every template of every version, with fields of any value, makes whole records and rows that are JSON.
+#[test]
+fn fields_of_any_value_make_records_that_can_be_read() {
+    let mut bench = Bench::new();
+    let mut bits = 1_u64;
+    let mut next = move || {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Small numbers too: enumerations, references, counts.
+        let bits = bits ^ bits >> 29;
+        if bits & 1 == 0 { bits >> 1 & 7 } else { bits }
+    };
+    for round in 0..10 {
+        for version in OLDEST..=NEWEST {
+            for template in of_version(version) {
+                bench.packet(|bytes| {
+                    let mut m = Encoder::begin(bytes, template, version);
+                    for field in template.root.fields {
+                        m.set(field.name, next());
+                    }
+                    for (_, group) in template.groups_in(version) {
+                        for _ in 0..next() % 4 {
+                            m.entry(group.name);
+                            for field in group.entry.fields {
+                                let kinds = b"01EFJ46789BCNOWegwx2?";
+                                let kind = kinds[usize::try_from(next() % 21).unwrap()];
+                                let bits = if field.name == "MDEntryType" { kind.into() } else { next() };
+                                m.set(field.name, bits);
+                            }
+                        }
+                    }
+                    m.finish();
+                });
+            }
+        }
+        let out = &bench.out;
+        let made = [
+            records::<MboMsg>(out, Schema::Mbo).len(),
+            records::<TradeMsg>(out, Schema::Trades).len(),
+            records::<StatMsg>(out, Schema::Statistics).len(),
+            records::<StatusMsg>(out, Schema::Status).len(),
+            records::<InstrumentDefMsg>(out, Schema::Definition).len(),
+            side(out).len(),
+        ];
+        assert!(round < 5 || made.iter().all(|made| *made > 0), "{made:?}");
+    }
 }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use wiretape::clock::ClockReading;
+use wiretape::events::follow::Follower;
 use wiretape::journal::Note;
 use wiretape::journal::format::EndOfSegment;
 use wiretape::journal::reader::{Merged, Record, Step, Tape, follow_capture};
@@ -52,7 +53,9 @@ fn drain(merged: &mut Merged, seen: &mut Vec<Seen>) -> Step {
 fn write_all(dir: &Path, queues: &[Vec<Put>]) {
     for (queue, records) in (0_u16..).zip(queues) {
         let mut segment = Segment::new(queue, 0, 0);
-        records.iter().for_each(|what| put(&mut segment, *what));
+        for what in records {
+            put(&mut segment, *what);
+        }
         segment.end(EndOfSegment::LAST);
         segment.write(dir);
     }
@@ -204,6 +207,20 @@ fn a_clock_that_was_set_back_keeps_the_queues_together() {
             (1, Reading(510)),
         ]
     );
+}
+
+#[test]
+fn packets_that_retention_deleted_before_events_were_made_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut second = Segment::new(0, 1, 50);
+    second.packet(100, &[1; 60]);
+    second.end(EndOfSegment::LAST);
+    second.write(dir.path());
+    let mut follower = Follower::new(follow_capture(dir.path(), &[0]).unwrap(), &[]);
+    while follower.step(0).unwrap() == Step::Record {}
+    assert_eq!((follower.packets(), follower.missed()), (1, 50));
+    let captures = Tape::open(dir.path()).unwrap().captures().unwrap();
+    assert!(!captures[0].has_beginning, "what is made later of it would differ, and is not compared");
 }
 
 /// A capture: seconds with a reading on each queue (now and then not), packets between, stamps that step back.

@@ -174,6 +174,9 @@ impl Sink for Shown {
     }
 }
 
+/// One reading of a tape, which tells each packet that passes.
+type Pass<'p> = dyn FnMut(&mut dyn FnMut(&TapePacket<'_>)) -> Result<Outcome, TapeError> + 'p;
+
 pub(crate) fn decode(args: &DecodeArgs, terminals: Terminals) -> Result<Outcome, Stop> {
     let judge =
         args.config.as_deref().map(|path| Config::load(path).map(|config| judge_of(&config))).transpose();
@@ -190,7 +193,7 @@ pub(crate) fn decode(args: &DecodeArgs, terminals: Terminals) -> Result<Outcome,
     let (mut out, mut remarks) = (io::stdout().lock(), io::stderr().lock());
     // Two passes over the tape, and a bar for each.
     let total = tape.segments().iter().filter_map(|s| s.path.metadata().ok()).map(|m| m.len()).sum();
-    let watched = |run: &mut dyn FnMut(&mut dyn FnMut(&TapePacket<'_>)) -> Result<Outcome, TapeError>| {
+    let watched = |run: &mut Pass<'_>| {
         let progress = wiretape::tape::input::Progress::default();
         let _bar = progress::watch_bytes(total, progress.clone(), terminals, true);
         run(&mut |packet| progress.pass(&packet.as_packet()))

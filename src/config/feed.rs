@@ -3,7 +3,7 @@
 use super::words;
 use super::{Complaint, MAX_LINES};
 use crate::events::rules::Rule;
-use crate::feed::sequenced::{Endian, Field, Layout};
+use crate::feed::sequenced::Layout;
 use crate::feed::{FeedConfig, FeedProtocol, Limits, LineConfig, Severity};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,8 +11,6 @@ use toml::Spanned;
 
 /// Longest hold time, ms: packets wait in memory meanwhile.
 const MAX_HOLD_MS: i64 = 60_000;
-/// Bytes of the longest UDP payload over IPv4.
-const MAX_PAYLOAD_BYTES: i64 = 65_507;
 
 /// A feed as it is written.
 #[derive(Debug, Deserialize)]
@@ -38,7 +36,7 @@ pub(super) struct RawFeed {
     limits: RawLimits,
     #[serde(default)]
     rules: BTreeMap<Spanned<String>, Spanned<String>>,
-    layout: Option<Spanned<RawLayout>>,
+    layout: Option<Spanned<Layout>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,23 +60,6 @@ struct RawLimits {
     line_dead_ms: Option<Spanned<i64>>,
     heartbeat_ms: Option<Spanned<i64>>,
     crossed_ms: Option<Spanned<i64>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLayout {
-    endian: Option<Spanned<String>>,
-    sequence: RawField,
-    count: Option<RawField>,
-    sent: Option<RawField>,
-    time_unit_ns: Option<Spanned<i64>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawField {
-    offset: Spanned<i64>,
-    width: Spanned<i64>,
 }
 
 impl RawFeed {
@@ -295,33 +276,8 @@ fn layout(raw: &RawFeed, protocol: FeedProtocol) -> Result<Layout, Complaint> {
         let what = format!("{} has its own layout; remove this table", protocol.name());
         return Err(Complaint { at: layout.span().start, what });
     }
-    let layout = layout.get_ref();
-    let endian = match layout.endian.as_ref().map(|word| (word, word.get_ref().as_str())) {
-        None | Some((_, "big")) => Endian::Big,
-        Some((_, "little")) => Endian::Little,
-        Some((at, other)) => {
-            return Err(Complaint::of(at, format!("unknown endian \"{other}\"; known: \"big\", \"little\"")));
-        }
-    };
-    let time_unit_ns = match (&layout.time_unit_ns, &layout.sent) {
-        (None, _) => 1,
-        (Some(unit), Some(_)) => words::number(unit, "time_unit_ns", 1, 1_000_000_000)?,
-        (Some(unit), None) => {
-            let what = "time_unit_ns is the unit of `sent`, which is not there; add `sent` or remove this";
-            return Err(Complaint::of(unit, what.to_owned()));
-        }
-    };
-    Ok(Layout {
-        endian,
-        sequence: field(&layout.sequence)?,
-        count: layout.count.as_ref().map(field).transpose()?,
-        sent: layout.sent.as_ref().map(field).transpose()?,
-        time_unit_ns,
-    })
-}
-
-fn field(raw: &RawField) -> Result<Field, Complaint> {
-    let width = words::number(&raw.width, "width", 1, 8)?;
-    let most = MAX_PAYLOAD_BYTES - i64::from(width);
-    Ok(Field { offset: words::number(&raw.offset, "offset", 0, most)?, width })
+    match layout.get_ref().fault() {
+        Some(what) => Err(Complaint { at: layout.span().start, what }),
+        None => Ok(*layout.get_ref()),
+    }
 }

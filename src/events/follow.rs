@@ -79,11 +79,12 @@ impl Follower {
                 self.room.packet(&packet.as_packet());
             }
             Some(Record::Note { note: Note::Loss(loss), .. }) => self.room.loss(&loss),
-            Some(Record::Note { note: Note::Clock(reading), .. }) => {
-                // The same reading stands on every queue; it is one moment.
-                if self.reading_ns.replace(reading.realtime_ns) != Some(reading.realtime_ns) {
-                    self.room.time(reading.realtime_ns);
-                }
+            // The same reading stands on every queue; it is one moment.
+            Some(Record::Note { note: Note::Clock(reading), .. })
+                if self.reading_ns != Some(reading.realtime_ns) =>
+            {
+                self.reading_ns = Some(reading.realtime_ns);
+                self.room.time(reading.realtime_ns);
             }
             _ => {}
         }

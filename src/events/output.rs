@@ -93,9 +93,13 @@ impl Output {
             return;
         }
         let severity = self.rules.severity(rule);
-        let line = self.lines.get(arrival.line).cloned().unwrap_or_default();
+        // Lent to the row and put back: no copy of the name.
+        let line = self.lines.get_mut(arrival.line).map(std::mem::take).unwrap_or_default();
         let at_ns = arrival.stamp.ns;
         self.side(&SideRow::Rule { at_ns, rule: rule.name(), severity, line: &line, seq, value });
+        if let Some(name) = self.lines.get_mut(arrival.line) {
+            *name = line;
+        }
     }
 
     /// Normalizers give each message's exchange time here (ns since the Unix epoch): it is held against the message before it

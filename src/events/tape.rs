@@ -52,6 +52,11 @@ impl FileId {
     }
 }
 
+/// True if a file of this name is one of the side table.
+pub fn is_side(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, ending)| ending == "jsonl")
+}
+
 /// Keeps files, in one way or another.
 pub trait Store {
     /// A file begins, with this head as long as it is written.
@@ -72,7 +77,7 @@ pub trait Store {
 }
 
 /// A file that is being filled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Filling {
     bytes: u64,
     records: u64,
@@ -141,7 +146,7 @@ impl<S: Store> Cutter<S> {
     pub fn finish(&mut self, room: &mut Room, span: Span) -> io::Result<()> {
         self.take(room, span)?;
         for (feed, made) in room.outputs_with_symbols().enumerate() {
-            self.close_feed(feed, made, span)?;
+            self.close_feed(feed, (made.0, made.1), span)?;
         }
         Ok(())
     }
@@ -150,8 +155,12 @@ impl<S: Store> Cutter<S> {
     ///
     /// # Errors
     /// What the store says.
-    pub fn close_feed(&mut self, feed: usize, made: Made<'_>, span: Span) -> io::Result<()> {
-        let (config, symbols, _) = made;
+    pub fn close_feed(
+        &mut self,
+        feed: usize,
+        (config, symbols): (&FeedConfig, &[(u32, String)]),
+        span: Span,
+    ) -> io::Result<()> {
         let Some(streams) = self.streams.get_mut(feed) else { return Ok(()) };
         for (at, stream) in streams.iter_mut().enumerate() {
             let heads = head::Heads { config, symbols, span, stream: at };
@@ -202,13 +211,10 @@ fn put<S: Store>(
     let mut rest = bytes;
     while !rest.is_empty() {
         let file = FileId { feed, stream: at, index: stream.next_index };
-        let mut filling = match stream.filling {
-            Some(filling) => filling,
-            None => {
-                store.begin(file, &heads.live()?)?;
-                Filling { bytes: 0, records: 0 }
-            }
-        };
+        if stream.filling.is_none() {
+            store.begin(file, &heads.live()?)?;
+        }
+        let mut filling = stream.filling.unwrap_or_default();
         let mut len = 0;
         let mut is_full = false;
         while len < rest.len() {

@@ -43,10 +43,10 @@ impl Field {
         usize::from(self.offset) + usize::from(self.width)
     }
     /// The highest number that fits.
-    const fn highest(self) -> u64 {
+    fn highest(self) -> u64 {
         match self.width {
             0 => 0,
-            width @ 1..8 => (1 << (8 * width as u32)) - 1,
+            width @ 1..8 => (1 << (8 * u32::from(width))) - 1,
             _ => u64::MAX,
         }
     }
@@ -241,9 +241,7 @@ impl Block {
                 kind: Kind::Reset,
             });
         }
-        if self.first.checked_add(self.units).is_none() {
-            return None;
-        }
+        self.first.checked_add(self.units)?;
         let kind = if self.first == wraps_to { Kind::Reset } else { self.kind };
         Some(Self { kind, ..self })
     }
@@ -310,7 +308,7 @@ impl Protocol for Sequenced {
     fn check(&self, _message: &[u8]) -> Result<MessageKind, Verdict> {
         Ok(MessageKind::Known)
     }
-    /// Printable text as it is, else the number in the layout's byte order, else the bytes in hexadecimal.
+    /// Printable text as it is, else the number in the layout's byte order, else the bytes, escaped.
     fn space_name(&self, space: &Space) -> String {
         let Some(field) = self.layout.session else { return String::new() };
         let bytes = space.0.get(..usize::from(field.width)).unwrap_or(&space.0);
@@ -319,7 +317,7 @@ impl Protocol for Sequenced {
         }
         match self.layout.number(bytes, Field { offset: 0, width: field.width }) {
             Ok(number) if field.width <= 8 => number.to_string(),
-            _ => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            _ => bytes.escape_ascii().to_string(),
         }
     }
     fn message_name(&self, message: &[u8]) -> String {

@@ -8,6 +8,7 @@ use super::{Command, Hooks};
 use crate::clock::{Clock, SystemClock};
 use crate::events::follow::Follower;
 use crate::events::output::SCHEMAS;
+use crate::events::report::RoomReport;
 use crate::events::tape::{self, Capture, Cutter, Files, ROLL_BYTES, SIDE, STREAMS, State};
 use crate::feed::FeedConfig;
 use crate::journal::reader::{Step, follow_capture};
@@ -100,6 +101,8 @@ pub struct EventsPart {
     pub longest_lag_ns: Option<u64>,
     /// By feed.
     pub feeds: Vec<EventsFeed>,
+    /// What the room found: lines, gaps, races, rules.
+    pub room: RoomReport,
 }
 
 /// One feed's events.
@@ -181,6 +184,7 @@ fn write(
     part.missed_packets = follower.missed();
     part.feeds =
         parts.feeds.iter().zip(cutter.records()).map(|(feed, n)| events_feed(&feed.name, n)).collect();
+    part.room = follower.room().report();
     result?;
     cutter.into_store().finish(part.missed_packets)
 }
@@ -194,22 +198,22 @@ fn events_feed(name: &str, records: [u64; STREAMS]) -> EventsFeed {
     }
 }
 
-/// When files are flushed and synced.
+/// When files are flushed and synced next, by the monotonic clock, ns.
 struct Due {
-    flush_ns: u64,
-    sync_ns: u64,
-    sync_interval_ns: u64,
+    flush_at: u64,
+    sync_at: u64,
+    interval_ns: u64,
 }
 
 impl Due {
     fn look(&mut self, files: &mut Files) -> io::Result<()> {
         let now_ns = SystemClock.monotonic_ns();
-        if now_ns >= self.sync_ns {
-            self.sync_ns = now_ns.saturating_add(self.sync_interval_ns);
+        if now_ns >= self.sync_at {
+            self.sync_at = now_ns.saturating_add(self.interval_ns);
             files.sync()?;
         }
-        if now_ns >= self.flush_ns {
-            self.flush_ns = now_ns + FLUSH_NS;
+        if now_ns >= self.flush_at {
+            self.flush_at = now_ns + FLUSH_NS;
             files.flush()?;
         }
         Ok(())
@@ -223,8 +227,8 @@ fn follow(
     cutter: &mut Cutter<Files>,
     part: &mut EventsPart,
 ) -> io::Result<()> {
-    let sync_interval_ns = u64::try_from(parts.sync_interval.as_nanos()).unwrap_or(u64::MAX);
-    let mut due = Due { flush_ns: 0, sync_ns: 0, sync_interval_ns };
+    let interval_ns = u64::try_from(parts.sync_interval.as_nanos()).unwrap_or(u64::MAX);
+    let mut due = Due { flush_at: 0, sync_at: 0, interval_ns };
     let mut records = 0;
     loop {
         // Read before the step: what it finds quiet then is quiet for good.

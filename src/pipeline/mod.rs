@@ -532,7 +532,11 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         }
         report.ended_ns = SystemClock.now_ns();
         if let Some(thread) = events_thread {
-            events_state.wait(hooks, &|| thread.is_finished(), report.journal_packets(&shared.views));
+            events_state.wait(
+                hooks,
+                &|| thread.is_finished(),
+                shared.views.iter().map(|view| view.worker.written.get()).sum(),
+            );
             let part = joined(thread);
             control.warnings.extend(part.warning());
             report.events = Some(part);

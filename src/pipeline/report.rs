@@ -150,10 +150,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// Packets on tape, all queues together.
-    pub(super) fn journal_packets(&self, queues: &[QueueView]) -> u64 {
-        queues.iter().map(|queue| queue.worker.written.get()).sum()
-    }
     /// True if every packet is accounted for.
     pub fn adds_up(&self) -> bool {
         self.checks.iter().all(Check::holds)
@@ -406,6 +402,19 @@ fn write_events(out: &mut String, e: &EventsPart) -> std::fmt::Result {
             write!(out, " {schema} {n} ")?;
         }
         writeln!(out, " side rows {}", feed.side_rows)?;
+    }
+    for feed in &e.room.feeds {
+        writeln!(
+            out,
+            "          {}: {} messages, gaps on every line {} ({} missing: {} gaps upstream, {} maybe here), lines differ {}",
+            feed.name,
+            feed.messages,
+            feed.gaps,
+            feed.missing,
+            feed.gaps_upstream,
+            feed.gaps_maybe_local,
+            feed.differing
+        )?;
     }
     Ok(())
 }

@@ -269,12 +269,9 @@ fn put(out: &mut dyn Write, json: bool, said: &Said, listed: &[Difference]) -> R
     for difference in listed {
         text += &difference_line(difference, json);
     }
-    text += &if json {
-        let line = serde_json::json!({ "event_tape": said });
-        format!("{line}\n")
-    } else {
-        said_line(said)
-    };
+    let last =
+        if json { format!("{}\n", serde_json::json!({ "event_tape": said })) } else { said_line(said) };
+    text += &last;
     out.write_all(text.as_bytes()).map_err(TapeError::io("cannot write the output"))
 }
 
@@ -287,7 +284,7 @@ fn difference_line(difference: &Difference, json: bool) -> String {
             format!("{file}: {what}\n")
         };
     };
-    let side = file.ends_with(".jsonl");
+    let side = tape::is_side(file);
     let shown = |bytes: &[u8]| {
         if side { String::from_utf8_lossy(bytes).trim_end().to_owned() } else { record_json(bytes) }
     };

@@ -44,7 +44,7 @@ use std::net::{IpAddr, Ipv4Addr};
 pub struct Dissection<'a> {
     /// Accepted, or the first fault met.
     pub verdict: Verdict,
-    /// `SNAPPED` and `FRAGMENT` only; sequence findings are the judge's.
+    /// `SNAPPED`, `FRAGMENT` and `CHECKSUM_PARTIAL` only; sequence findings are the judge's.
     pub findings: Findings,
     /// The Ethernet header, if the link type has one.
     pub ethernet: Option<Ethernet>,
@@ -351,7 +351,11 @@ impl<'a> Walk<'a> {
         self.enter(datagram.after(udp::HEADER_LEN));
         if segment.judged && datagram.is_whole() {
             let sound = view.checksum_is_sound(datagram, segment.pseudo, !segment.over_ipv6);
-            self.require(sound, Verdict::UDP_BAD_CHECKSUM);
+            if !sound && view.checksum_is_partial(datagram, segment.pseudo) {
+                self.dissection.findings.0 |= Findings::CHECKSUM_PARTIAL;
+            } else {
+                self.require(sound, Verdict::UDP_BAD_CHECKSUM);
+            }
         }
         Ok(())
     }

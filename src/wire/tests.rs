@@ -161,6 +161,19 @@ fn no_udp_checksum_is_sound_over_ipv4_and_not_over_ipv6() {
 }
 
 #[test]
+fn a_udp_checksum_of_the_pseudo_header_alone_is_no_fault_but_is_said() {
+    // Addresses, protocol and length of a real multicast sender's heartbeat, which went on the wire of a capture with 0x7e14.
+    let mut bytes = frame("26.90.130.110:58854", "224.67.0.199:16642", None, &[7; 40]);
+    bytes[40..42].copy_from_slice(&[0x7e, 0x14]);
+    let dissection = dissect(&packet(&bytes, LinkType::ETHERNET));
+    assert_eq!(dissection.verdict, Verdict::ACCEPTED);
+    assert_eq!(dissection.findings, Findings(Findings::CHECKSUM_PARTIAL));
+    bytes[41] = 0x15;
+    let dissection = dissect(&packet(&bytes, LinkType::ETHERNET));
+    assert_eq!((dissection.verdict, dissection.findings), (Verdict::UDP_BAD_CHECKSUM, Findings::NONE));
+}
+
+#[test]
 fn checksums_left_to_a_device_and_merged_datagrams_are_not_judged() {
     for mark in [Marks::CSUM_NOT_READY, Marks::GSO] {
         let mut bytes = v4();

@@ -64,6 +64,12 @@ impl<'a> UdpView<'a> {
         }
         pseudo.dword(length32(datagram)).bytes(datagram.bytes()).is_sound()
     }
+
+    /// True if the checksum field holds the sum of the pseudo-header and nothing else, as a sender's kernel leaves it for
+    /// the device to complete. `pseudo` is the pseudo-header without the length.
+    pub fn checksum_is_partial(&self, datagram: Span<'_>, pseudo: Sum) -> bool {
+        self.checksum() == pseudo.dword(length32(datagram)).folded()
+    }
 }
 
 /// The length word of a pseudo-header.

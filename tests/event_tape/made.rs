@@ -8,8 +8,8 @@ use wiretape::feed::{FeedConfig, FeedProtocol, LineConfig};
 use wiretape::journal::options::JUDGE_KEY;
 use wiretape::journal::reader::Tape;
 use wiretape::journal::{Fingerprint, JournalOptions};
+use wiretape::lab::capture_file::CaptureFile;
 use wiretape::lab::generate::FeedGenerator;
-use wiretape::lab::pcap_file::PcapFile;
 use wiretape::lab::plan::FeedPlan;
 use wiretape::packet::{EpbFlags, LinkType, Marks, Packet};
 use wiretape::pipeline::ladder::Shed;
@@ -34,7 +34,7 @@ pub(crate) fn feeds() -> Vec<FeedConfig> {
     let [a, b] = groups();
     let mut feed = FeedConfig::one_line("itch", FeedProtocol::MoldUdp64Itch50, a, PORT);
     feed.lines.push(LineConfig { name: "B".to_owned(), group: b, ..feed.lines[0].clone() });
-    feed.dataset = "XNAS.ITCH".to_owned();
+    "XNAS.ITCH".clone_into(&mut feed.dataset);
     feed.publisher_id = 2;
     vec![feed]
 }
@@ -44,8 +44,10 @@ pub(crate) fn datagrams(seed: u64, packets: u64) -> Vec<Vec<u8>> {
     let plan = FeedPlan { seed, data_packets: packets, ..FeedPlan::default() };
     let mut generator = FeedGenerator::new(plan).unwrap();
     let (mut frame, mut found) = (Vec::new(), Vec::new());
-    while generator.next_frame(&mut frame) {
-        found.push(dissect(&packet(&frame, 0)).payload.to_vec());
+    while let Some(made) = generator.next_frame(&mut frame) {
+        if made.line == 0 {
+            found.push(dissect(&packet(&frame, 0)).payload.to_vec());
+        }
         frame.clear();
     }
     found
@@ -104,9 +106,9 @@ pub(crate) fn pcap(path: &Path, datagrams: &[Vec<u8>], fates: &[Fate]) {
         }
     }
     frames.sort_by_key(|(at_ns, _)| *at_ns);
-    let mut file = PcapFile::new(BufWriter::new(std::fs::File::create(path).unwrap())).unwrap();
+    let mut file = CaptureFile::new(BufWriter::new(std::fs::File::create(path).unwrap()), true).unwrap();
     for (at_ns, frame) in &frames {
-        file.write(*at_ns, frame).unwrap();
+        file.write(0, *at_ns, frame).unwrap();
     }
     file.finish().unwrap();
 }

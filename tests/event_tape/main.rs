@@ -8,4 +8,5 @@ mod common;
 mod crash;
 mod live;
 mod made;
+mod python;
 mod same;

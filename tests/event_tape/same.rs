@@ -38,8 +38,9 @@ fn made_later_to_another_place_or_put_back_it_is_the_same() {
     capture(from_file(&file), &journal, 1);
     let tape = event_tapes(&journal).remove(0);
     let live = files(&tape);
-    let (_, said) = decode(&journal, &EventsOptions { to: Some(to.clone()), ..EventsOptions::default() });
-    assert!(said.contains("written: "), "{said}");
+    let (outcome, said) =
+        decode(&journal, &EventsOptions { to: Some(to.clone()), ..EventsOptions::default() });
+    assert!(outcome == Outcome::Good && said.contains("written: "), "{said}");
     assert_eq!(files(&to.join(tape.file_name().unwrap())), live);
     std::fs::remove_dir_all(&tape).unwrap();
     let (outcome, said) = decode(&journal, &EventsOptions::default());
@@ -74,7 +75,8 @@ fn a_changed_record_is_shown_as_it_is_and_as_it_should_be() {
     assert_ne!(lines[1].split_once('{').unwrap().1, lines[2].split_once('{').unwrap().1);
     assert!(lines[3].contains("1 differences in "), "{said}");
     let json = EventsOptions { json: true, ..EventsOptions::default() };
-    let (_, said) = decode(&journal, &json);
+    let (outcome, said) = decode(&journal, &json);
+    assert_eq!(outcome, Outcome::Bad);
     let first: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert!(first["event_difference"]["now"]["hd"]["rtype"].is_number(), "{said}");
 }

@@ -83,6 +83,7 @@ impl Seeds {
         for target in ["feed", "pitch"] {
             payloads.iter().try_for_each(|payload| self.put(target, payload))?;
         }
+        payloads.iter().try_for_each(|payload| self.put("cme", &[&[0], &payload[..]].concat()))?;
         for layout in LAYOUTS {
             let mut series = layout.to_vec();
             for payload in &payloads {

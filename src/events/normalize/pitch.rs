@@ -410,7 +410,7 @@ impl Normalizer for Pitch {
             return;
         }
         let Some(mut unit) = self.unit(&header.space) else {
-            return out.broken(Rule::OrdersFull, arrival, header.first, unit::MAX_UNITS as i64);
+            return out.broken(Rule::OrdersFull, arrival, header.first, header.space.0[0].into());
         };
         unit.begin(header.first);
         self.delta_said = false;

@@ -70,7 +70,6 @@ impl Files {
         if Capture::read(dir)?.is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        capture.write(dir)?;
         for feed in &capture.feeds {
             make(&dir.join(&feed.directory))?;
         }
@@ -78,7 +77,8 @@ impl Files {
             OpenOptions::new().append(true).create_new(true).mode(0o640).open(dir.join(MANIFEST))?;
         // Who starts the next capture may come while this one is still writing events: the lock keeps its hands off.
         manifest.try_lock().map_err(busy)?;
-        sys::fs::sync_dir(dir)?;
+        // Last: a directory with a description has all the rest, whenever a crash comes.
+        capture.write(dir)?;
         Ok(Self { dir: dir.to_owned(), capture, manifest, open: BTreeMap::new() })
     }
 

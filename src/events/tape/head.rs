@@ -55,7 +55,10 @@ impl Heads<'_> {
             .stype_out(SType::InstrumentId)
             .build();
         let first = metadata.start().date();
-        let last = metadata.end().map_or(first, |end| end.date()).max(first);
+        let last = match metadata.end() {
+            Some(end) => end.date().max(first),
+            None => first,
+        };
         let past_last = last.next_day().unwrap_or(last);
         let mut at = HashMap::new();
         for (id, symbol) in symbols.filter(|(_, symbol)| fits(symbol)) {

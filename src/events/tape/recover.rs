@@ -129,7 +129,7 @@ fn open_manifest(dir: &Path) -> io::Result<(File, Vec<Line>)> {
 
 /// Cuts a file behind its last whole record; `None` if it has no whole head, and so was removed.
 fn cut_file(path: &Path, name: &str) -> io::Result<Option<(Line, u64)>> {
-    let is_side = name.ends_with(".jsonl");
+    let is_side = super::is_side(name);
     // A crash between sealing and the manifest's line leaves a file that its own owner may not write.
     std::fs::set_permissions(path, Permissions::from_mode(0o640))?;
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
@@ -163,8 +163,7 @@ fn whole_records(file: &File) -> io::Result<(u64, u64)> {
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let (mut records, mut bytes) = (0, 0);
     let mut record = [0; u8::MAX as usize * 4];
-    loop {
-        let Some(first) = read_some(&mut reader, &mut record[..1])?.first().copied() else { break };
+    while let Some(first) = read_some(&mut reader, &mut record[..1])?.first().copied() {
         let len = usize::from(first) * 4;
         // Room that was never filled (after a power cut) reads as zero.
         if len < LEAST_RECORD_BYTES {

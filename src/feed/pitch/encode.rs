@@ -180,8 +180,7 @@ impl<'a> UnitEncoder<'a> {
     pub fn raw(&mut self, message: &[u8]) -> bool {
         let honest = message.len() >= MESSAGE_HEADER_LEN
             && message.first().copied().map(usize::from) == Some(message.len());
-        let room =
-            self.out.len() - self.begin + message.len() <= usize::from(u16::MAX) && self.count < u8::MAX;
+        let room = u16::try_from(self.out.len() - self.begin + message.len()).is_ok() && self.count < u8::MAX;
         if honest && room {
             self.out.extend_from_slice(message);
             self.count += 1;

@@ -29,9 +29,6 @@ impl Price {
             Self::Long(price) => i64::try_from(price).ok()?.checked_mul(100_000),
         }
     }
-    const fn is_short(self) -> bool {
-        matches!(self, Self::Short(_))
-    }
 }
 
 /// Add Order: 0x22 if its price is [`Price::Short`], 0x2f if its symbol has 8 bytes, else 0x21.
@@ -359,8 +356,10 @@ impl<'a> Message<'a> {
             Self::Add(_) => 0x21,
             Self::Executed(Executed { at: None, .. }) => 0x23,
             Self::Executed(_) => 0x24,
-            Self::Reduce(reduce) => 0x25 + reduce.short as u8,
-            Self::Modify(modify) => 0x27 + modify.price.is_short() as u8,
+            Self::Reduce(Reduce { short: true, .. }) => 0x26,
+            Self::Reduce(_) => 0x25,
+            Self::Modify(Modify { price: Price::Short(_), .. }) => 0x28,
+            Self::Modify(_) => 0x27,
             Self::Delete(_) => 0x29,
             Self::Trade(Trade { price: Price::Short(_), .. }) => 0x2b,
             Self::Trade(trade) if trade.symbol.len() == 8 => 0x30,
@@ -380,7 +379,8 @@ impl<'a> Message<'a> {
     /// Its time, ns behind the unit's second; `None` for those that have none.
     pub fn offset_ns(&self) -> Option<u32> {
         match *self {
-            Self::Time { .. } | Self::Mapping(_) => None,
+            // Of the types whose fields are not told here, two have none, or not in every version.
+            Self::Time { .. } | Self::Mapping(_) | Self::Other { kind: 0x95 | 0x9e, .. } => None,
             Self::Add(Add { offset_ns, .. })
             | Self::Executed(Executed { offset_ns, .. })
             | Self::Reduce(Reduce { offset_ns, .. })
@@ -394,8 +394,6 @@ impl<'a> Message<'a> {
             | Self::UnitClear { offset_ns, .. }
             | Self::ComplexDefinition { offset_ns, .. }
             | Self::TimeReference { offset_ns, .. } => Some(offset_ns),
-            // Of the types whose fields are not told here, these two have none, or not in every version.
-            Self::Other { kind: 0x95 | 0x9e, .. } => None,
             Self::Other { kind, body } => {
                 layout::lookup(kind)?;
                 Fields(body).u32()
@@ -501,7 +499,7 @@ impl<'a> Fields<'a> {
     fn price(&mut self, short: bool) -> Option<Price> {
         if short { self.u16().map(Price::Short) } else { self.u64().map(Price::Long) }
     }
-    const fn rest(&mut self) -> &'a [u8] {
+    const fn rest(&self) -> &'a [u8] {
         self.0
     }
 }

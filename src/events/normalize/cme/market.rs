@@ -75,7 +75,12 @@ fn level(
     let price = price(entry, fields.px, at, out);
     let size = match quantity(entry, fields.size) {
         _ if gone => 0,
-        Ok(size) => size.unwrap_or(0),
+        Ok(None | Some(0)) => {
+            // It would read as gone, and the feed did not say that.
+            out.broken(Rule::QuantityZero, at.arrival, at.seq, 0);
+            return;
+        }
+        Ok(Some(size)) => size,
         Err(negative) => {
             out.broken(Rule::QuantityNegative, at.arrival, at.seq, negative);
             return;
