@@ -26,9 +26,9 @@ const FULL_PAYLOAD: usize = 1_400;
 
 /// Packets one behind the other: stamp (8 bytes), length (4), frame.
 pub(crate) struct Image {
-    pub bytes: Vec<u8>,
-    pub messages: u64,
-    pub live: usize,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) messages: u64,
+    pub(crate) live: usize,
 }
 
 impl Image {

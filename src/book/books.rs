@@ -101,18 +101,6 @@ impl Books {
         self.books.iter_mut().for_each(Book::clear);
     }
 
-    /// See [`Orders::warm`].
-    #[inline]
-    pub fn warm_order(&self, number: u64) -> u32 {
-        self.orders.warm(number)
-    }
-
-    /// Reads an instrument's best levels, so that they are near when they are changed: see [`Orders::warm`].
-    #[inline]
-    pub fn warm_book(&self, instrument: u32) -> i64 {
-        self.book(instrument).map_or(0, Book::warm)
-    }
-
     #[inline]
     fn book_mut(&mut self, order: &Order) -> Option<&mut Book> {
         self.books.get_mut(order.instrument as usize)

@@ -145,13 +145,16 @@ impl Orders {
         }
     }
 
-    /// Reads the memory that an operation on `number` will need, and answers what it found there: the instrument of the order at the
-    /// number's home (of another order, or 0, if that one is elsewhere). Reads of several numbers in a row overlap, which
-    /// the operations themselves do not: so a packet's orders are read first and worked on then.
+    /// The slot at the number's home, where the order stands if nothing collides: to be asked for before it is needed. Operations
+    /// one after the other wait for memory one after the other; a packet's slots asked for together come together.
     #[inline]
-    pub fn warm(&self, number: u64) -> u32 {
-        let [.., meta] = self.slot(self.home(number));
-        (meta & 0xffff_ffff) as u32
+    pub fn home_slot(&self, number: u64) -> &[u64; 4] {
+        self.slot(self.home(number))
+    }
+
+    /// The table's memory: for advice to the machine about it.
+    pub fn memory(&self) -> &[u64] {
+        &self.words
     }
 
     #[inline]

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "the one home of unsafe; tests/architecture.rs keeps it so")]
 
+pub mod advice;
 pub mod clock;
 pub mod ethtool;
 pub mod fs;

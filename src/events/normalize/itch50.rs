@@ -39,6 +39,7 @@ use crate::feed::itch50::messages::{
 };
 use crate::feed::itch50::{Kind, check};
 use crate::feed::{FeedConfig, Frame};
+use crate::sys::advice::{prefer_huge_pages, prefetch};
 use crate::time::{Stamp, StampClock};
 use dbn::{FlagSet, MboMsg, RecordHeader, Schema, TradeMsg, UNDEF_PRICE, UNDEF_TIMESTAMP, flags, rtype};
 use std::collections::BTreeMap;
@@ -143,6 +144,8 @@ impl Itch50 {
 
     /// For a feed, with room for `orders` live orders.
     pub fn with_capacity(feed: &FeedConfig, orders: usize) -> Self {
+        let books = Books::with_capacity(orders);
+        prefer_huge_pages(books.orders().memory());
         Self {
             publisher_id: feed.publisher_id,
             channel_id: feed.channel_id,
@@ -152,7 +155,7 @@ impl Itch50 {
             stamps: StampWatch::default(),
             end: PacketEnd::default(),
             symbols: Symbols::default(),
-            books: Books::with_capacity(orders),
+            books,
             instruments: Vec::new(),
             crossed: Vec::new(),
             look_ns: 0,
@@ -169,13 +172,27 @@ impl Itch50 {
         &self.books
     }
 
-    /// Reads the memory that a message will need (see [`crate::book::Orders::warm`]).
+    /// Asks for the memory that these messages will need: first for the orders and the books, then, when these are
+    /// here, for the levels that the books point to.
     #[inline]
-    fn warm(&self, message: &[u8]) -> u64 {
-        let Some(OrderDelete { common, order }) = OrderDelete::decode(message) else { return 0 };
-        // Every type of an order's life has its number where `D` has it; for others the read is for nothing.
-        let slot = u64::from(self.books.warm_order(order));
-        slot ^ self.books.warm_book(u32::from(common.locate)).cast_unsigned()
+    fn prepare<'m>(&self, messages: impl Iterator<Item = &'m [u8]>) {
+        let mut locates = [0_u32; AHEAD];
+        let mut count = 0;
+        for (message, place) in messages.zip(&mut locates) {
+            // Every type of an order's life has its number where `D` has it; for others it is asked for in vain.
+            let Some(OrderDelete { common, order }) = OrderDelete::decode(message) else { continue };
+            prefetch(self.books.orders().home_slot(order));
+            *place = common.locate.into();
+            count += 1;
+            if let Some(book) = self.books.book(*place) {
+                prefetch(book);
+            }
+        }
+        for locate in locates.iter().take(count) {
+            if let Some(book) = self.books.book(*locate) {
+                book.near_best().for_each(prefetch);
+            }
+        }
     }
 
     #[inline]
@@ -216,6 +233,7 @@ impl Itch50 {
             return;
         };
         let (delta, saturated) = in_delta(at.arrival.stamp.ns, ts_event);
+        out.event_time(at.arrival, ts_event);
         at.ts_event = ts_event;
         at.delta = delta;
         if saturated && !self.delta_said {
@@ -569,11 +587,8 @@ impl Normalizer for Itch50 {
             seq = seq.wrapping_add(1);
         }
         let mut ahead = messages.clone();
-        let mut warmed = 0;
         loop {
-            for message in ahead.by_ref().take(AHEAD) {
-                warmed ^= self.warm(message);
-            }
+            self.prepare(ahead.by_ref().take(AHEAD));
             let mut any = false;
             for message in messages.by_ref().take(AHEAD) {
                 any = true;
@@ -589,8 +604,6 @@ impl Normalizer for Itch50 {
                 break;
             }
         }
-        // Keeps the reads above from being optimised away.
-        std::hint::black_box(warmed);
         // Messages that the capture cut off.
         self.incomplete |= seq != frame.header.first.wrapping_add(frame.header.messages.into());
         self.end.finish(out);
@@ -614,6 +627,7 @@ impl Normalizer for Itch50 {
         }
         self.end.finish(out);
         self.books.clear();
+        prefer_huge_pages(self.books.orders().memory());
         for instrument in &mut self.instruments {
             (instrument.state, instrument.crossed_ns, instrument.listed) = (0, 0, false);
         }
