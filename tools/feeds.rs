@@ -4,12 +4,16 @@ use crate::{Stop, output, progress};
 use std::io::{self, Write};
 use wiretape::cli::common::Terminals;
 use wiretape::cli::tape::check;
-use wiretape::cli::tape::feed_tools::{self, BurstsArgs, FeedsArgs, FeedsFrom, LatencyArgs};
+use wiretape::cli::tape::feed_tools::{
+    self, BooksArgs, BurstsArgs, FeedsArgs, FeedsFrom, GapsArgs, LatencyArgs,
+};
 use wiretape::feed::FeedConfig;
+use wiretape::journal::reader::Tape;
 use wiretape::tape::input::Input;
 use wiretape::tape::latency::{exchange, taps};
 use wiretape::tape::outcome::Outcome;
-use wiretape::tape::{bursts, feeds, streams};
+use wiretape::tape::outcome::TapeError;
+use wiretape::tape::{books, bursts, feeds, gaps, streams};
 
 pub(crate) fn feeds(args: &FeedsArgs, terminals: Terminals) -> Result<Outcome, Stop> {
     let selection = check::selection(&args.select, None)?;
@@ -40,6 +44,17 @@ pub(crate) fn latency(args: &LatencyArgs, terminals: Terminals) -> Result<Outcom
         Some(second) => taps::run((&input, second), &selection, &args.taps(), &mut out, hlog)?,
         None => exchange::run(&input, &selection, &args.options(feeds), &mut out, hlog)?,
     })
+}
+
+pub(crate) fn gaps(args: &GapsArgs) -> Result<Outcome, Stop> {
+    let options = args.options(feed_tools::configured(&args.from)?);
+    let tape = Tape::open(&args.journal).map_err(TapeError::from)?;
+    Ok(gaps::run(&tape, &options, &mut io::stdout().lock())?)
+}
+
+pub(crate) fn books(args: &BooksArgs) -> Result<Outcome, Stop> {
+    let options = args.options(feed_tools::configured(&args.from)?);
+    Ok(books::run(&options, &mut io::stdout().lock())?)
 }
 
 /// The feeds of the given configuration, else those that the journal recorded.

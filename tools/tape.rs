@@ -120,6 +120,8 @@ fn run(command: TapeCommand, terminals: Terminals) -> Result<Outcome, Stop> {
         TapeCommand::Decode(args) => journal::decode(&args, terminals),
         TapeCommand::Feeds(args) => feeds::feeds(&args, terminals),
         TapeCommand::Latency(args) => feeds::latency(&args, terminals),
+        TapeCommand::Gaps(args) => feeds::gaps(&args),
+        TapeCommand::Books(args) => feeds::books(&args),
         TapeCommand::Bursts(args) => feeds::bursts(&args, terminals),
         TapeCommand::Replay(args) => replay::run(&args, terminals),
         TapeCommand::Generate(args) => generate_pages(&args),

@@ -9,7 +9,7 @@ mod help;
 use crate::cli::common;
 use crate::tape::when::When;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use feed_tools::{BurstsArgs, FeedsArgs, LatencyArgs};
+use feed_tools::{BooksArgs, BurstsArgs, FeedsArgs, GapsArgs, LatencyArgs};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -79,6 +79,12 @@ pub enum TapeCommand {
     /// Find the busiest moments: peak rate in windows of 1 ms, 100 µs and 10 µs, when, and of which feed
     #[command(after_long_help = help::BURSTS)]
     Bursts(BurstsArgs),
+    /// List what was missing: when, on which feed and line, lost upstream or here, healed by what
+    #[command(after_long_help = help::GAPS)]
+    Gaps(GapsArgs),
+    /// Print an instrument's order book as it was at a moment
+    #[command(after_long_help = help::BOOKS)]
+    Books(BooksArgs),
     /// Hold exchange times against stamps, lines against each other, and two journals against each other
     #[command(after_long_help = help::LATENCY)]
     Latency(LatencyArgs),

@@ -15,6 +15,7 @@ use super::event_files::{self, CaptureFiles, FeedFiles, SIDE, each_line, not_dbn
 use super::in_order::InOrder;
 use super::outcome::{Outcome, TapeError};
 use super::when::Rfc3339;
+use crate::journal::reader::Tape;
 use dbn::decode::{DbnMetadata, DecodeRecordRef};
 use dbn::encode::EncodeRecordRef;
 use dbn::{ImbalanceMsg, InstrumentDefMsg, MboMsg, Mbp1Msg, StatMsg, StatusMsg, TradeMsg};
@@ -77,10 +78,12 @@ pub struct EventsExported {
 /// # Errors
 /// [`TapeError`] if there are none, the output is not empty, or a file fails.
 pub fn run(options: &EventExportOptions) -> Result<(Outcome, EventsExported), TapeError> {
+    // What is no journal is said to be none.
+    Tape::open(&options.journal)?;
     let captures = event_files::find(&options.journal)?;
     if captures.iter().all(|capture| capture.feeds.is_empty()) {
         return Err(TapeError::Refused(format!(
-            "{} holds no event tape: capture with feeds configured, or make one with `tape decode --events`",
+            "{} holds no event tape: capture with feeds configured, or make one with `tape decode --rebuild`",
             options.journal.display()
         )));
     }

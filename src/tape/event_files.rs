@@ -4,6 +4,7 @@
 //! May touch: those directories, and `journal.toml` for the host's name.
 
 use super::outcome::TapeError;
+use crate::events::tape::EVENTS_DIR;
 use crate::journal::Description;
 use dbn::decode::DbnMetadata;
 use dbn::decode::dbn::Decoder;
@@ -12,8 +13,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// The directory beside the segments.
-pub const EVENTS_DIR: &str = "events";
 /// The stream of the side table.
 pub const SIDE: &str = "side";
 

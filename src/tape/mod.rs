@@ -4,16 +4,19 @@
 //! stream and remarks to another, and never need privilege. A tool answers
 //! `Result<Outcome, TapeError>`, from which the program makes its exit code.
 
+pub mod books;
 pub mod bursts;
 pub mod decode;
 #[cfg(feature = "tape")]
 pub mod event_export;
 pub mod event_files;
+pub mod event_source;
 pub mod events;
 pub mod export;
 pub mod extract;
 pub mod feeds;
 pub mod follow;
+pub mod gaps;
 mod gathered;
 pub mod hex;
 pub mod hist;

@@ -25,14 +25,26 @@ pub const MAX_LINES: usize = 4_096;
 /// # Errors
 /// [`TapeError::Refused`] if `journal.toml` cannot be read.
 pub fn recorded_feeds(tape: &Tape) -> Result<Vec<FeedConfig>, TapeError> {
+    feeds_of(tape, |_| true)
+}
+
+/// The feeds of the capture of this id (as in `journal.toml`).
+pub(super) fn feeds_of_capture(tape: &Tape, id: &str) -> Result<Vec<FeedConfig>, TapeError> {
+    feeds_of(tape, |other| other == id)
+}
+
+/// The feeds of the last capture that is one of those wanted and says which it had.
+fn feeds_of(tape: &Tape, wanted: impl Fn(&str) -> bool) -> Result<Vec<FeedConfig>, TapeError> {
     let refused = |what: String| TapeError::Refused(format!("journal.toml: {what}; give --config FILE"));
     let description = tape.description().map_err(|error| refused(error.to_string()))?;
-    let captures = description.iter().flat_map(|d| &d.captures);
-    let Some(text) = captures.filter_map(|capture| capture.host.0.get(JUDGE_KEY)).next_back() else {
+    let captures = description.iter().flat_map(|d| &d.captures).filter(|capture| wanted(&capture.id));
+    let Some((capture, text)) =
+        captures.filter_map(|capture| Some((capture, capture.host.0.get(JUDGE_KEY)?))).next_back()
+    else {
         return Ok(Vec::new());
     };
     let config: JudgeConfig = toml::from_str(text).map_err(|error| {
-        refused(format!("the feeds of its newest capture cannot be read: {}", error.message()))
+        refused(format!("capture {}: its feeds cannot be read: {}", capture.id, error.message()))
     })?;
     Ok(config.feeds)
 }

@@ -1,12 +1,15 @@
-//! The command lines of the tools that know feeds: `tape feeds`, `tape bursts`, `tape latency`.
+//! The command lines of the tools that know feeds: `tape feeds`, `tape bursts`, `tape latency`, `tape gaps`, `tape books`.
 
 use super::{SelectArgs, check};
 use crate::cli::common;
 use crate::feed::FeedConfig;
+use crate::tape::books::BooksOptions;
 use crate::tape::bursts::{self, BurstsOptions, By};
 use crate::tape::feeds::FeedsOptions;
+use crate::tape::gaps::GapsOptions;
 use crate::tape::latency::exchange::LatencyOptions;
 use crate::tape::latency::taps::TapsOptions;
+use crate::tape::when::When;
 use clap::{Args, ValueEnum};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -147,6 +150,72 @@ impl LatencyArgs {
         TapsOptions {
             max_delay_ns: self.max_delay.get(),
             max_pending: usize::try_from(self.max_pending.get()).unwrap_or(usize::MAX),
+            json: self.json,
+        }
+    }
+}
+
+/// `tape gaps`.
+#[derive(Debug, Args)]
+pub struct GapsArgs {
+    /// The journal's directory
+    #[arg(value_name = "JOURNAL")]
+    pub journal: PathBuf,
+    /// Print only what is missing still, one range a line: feed, session, first number, how many
+    #[arg(long)]
+    pub requests: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Which feeds.
+    #[command(flatten)]
+    pub from: FeedsFrom,
+}
+
+impl GapsArgs {
+    /// What to list.
+    pub fn options(&self, feeds: Option<Vec<FeedConfig>>) -> GapsOptions {
+        GapsOptions { feeds, requests: self.requests, json: self.json }
+    }
+}
+
+/// `tape books`.
+#[derive(Debug, Args)]
+pub struct BooksArgs {
+    /// A journal's directory, or a DBN file of order events (mbo)
+    #[arg(value_name = "JOURNAL|FILE.dbn")]
+    pub input: PathBuf,
+    /// The instrument, as the feed writes its symbol; or its id
+    #[arg(value_name = "SYMBOL")]
+    pub symbol: String,
+    /// After the last event stamped at this time or before: RFC 3339, @epoch.ns, -5m (before the end), 90s (after the
+    /// start); without it after the last of all
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub at: Option<When>,
+    /// Show this many levels of each side
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub levels: u16,
+    /// Only of this feed
+    #[arg(long, value_name = "NAME")]
+    pub feed: Option<String>,
+    /// Print one JSON object a book
+    #[arg(long)]
+    pub json: bool,
+    /// Which feeds.
+    #[command(flatten)]
+    pub from: FeedsFrom,
+}
+
+impl BooksArgs {
+    /// Which book.
+    pub fn options(&self, feeds: Option<Vec<FeedConfig>>) -> BooksOptions {
+        BooksOptions {
+            path: self.input.clone(),
+            feeds,
+            at: self.at,
+            symbol: self.symbol.clone(),
+            feed: self.feed.clone(),
+            levels: usize::from(self.levels),
             json: self.json,
         }
     }

@@ -133,7 +133,7 @@ EVENTS
   stand on the event tape (.dbn.zst), or tables with one directory for each feed and schema,
   OUT/<feed>/<schema>/day=YYYY-MM-DD/host=NAME/part-NNNNNN.parquet (or .csv), each file sorted by ts_recv. In Parquet,
   times are INT64 nanoseconds (TIMESTAMP(NANOS, UTC)) and prices INT64 in 1e-9 (DECIMAL(18,9)); what is undefined is
-  NULL. CSV has integer nanoseconds and exact decimal prices. The side table (gaps, broken rules, races, …) comes along.",
+  NULL. CSV has integer nanoseconds and exact decimal prices. The side table (gaps, races, …) comes along.",
     "\
 EXAMPLES
   tape export j -o all.pcapng
@@ -234,13 +234,13 @@ EXAMPLES
 
 pub(super) const LATENCY: &str = help!(
     "\
-Without --to: for each feed and line, the packet's stamp minus the exchange's time. That is the send time where the header
-has one (IEX-TP, CME MDP 3.0, sequenced feeds that say where), else the time of the first event in the packet (ITCH, PITCH).
-Of feeds with several configured lines it also tells which line was first, and by how much.",
+Without --to: for each feed and line, the packet's stamp minus the exchange's time. That is the send time where the
+header has one (IEX-TP, CME MDP 3.0, sequenced feeds that say where), else the time of the first event in the packet
+(ITCH, PITCH). Of feeds with several configured lines it also tells which line was first, and by how much.",
     "\
-With --to: the packets of two taps, matched by the content of their IP packets (without what may change on the way: time to
-live, traffic class, checksums, and all of the link layer). Tells the delay, what is only at the first tap (lost), and
-what is only at the second (extra). --begin, --end and the filter are of both.",
+With --to: the packets of two taps, matched by the content of their IP packets (without what may change on the way: time
+to live, traffic class, checksums, and all of the link layer). Tells the delay, what is only at the first tap (lost),
+and what is only at the second (extra). --begin, --end and the filter are of both.",
     "\
 CLOCKS
   Every number is a difference of two stamps, signed and never clamped. Which two clocks stands beside it, and what the
@@ -250,6 +250,34 @@ EXAMPLES
   tape latency j
   tape latency j --hlog j.hlog --json
   tape latency tap1 --to tap2 --max-delay 10ms udp",
+);
+
+pub(super) const GAPS: &str = help!(
+    "\
+Lists, in the order of time, what was missing on the configured feeds: gaps on every line (with the cause: `upstream` if
+nothing was lost on this host meanwhile, `maybe-local` if something was), what one line missed and another brought, lines
+that fell silent, and the sequence spaces. It reads the side table of the event tape if that is complete, else it makes
+the events again from the packets, which gives the same.",
+    "\
+With --requests: the ranges that never came, for a tool that may ask the exchange for them. Wiretape never asks.",
+    "\
+EXAMPLES
+  tape gaps j
+  tape gaps j --json | jq 'select(.what == \"gap\")'
+  tape gaps j --requests
+  tape gaps j --config wiretape.toml",
+);
+
+pub(super) const BOOKS: &str = help!(
+    "\
+Builds the book of one instrument from its order events (of the event tape, or made again from the packets; or of a DBN
+file) and prints the best levels of both sides, with the sum of the orders at each. If messages were missing since the
+book was last known whole, or orders appear that were never added, it says so.",
+    "\
+EXAMPLES
+  tape books j AAPL
+  tape books j AAPL --at 2026-11-23T14:30:00Z --levels 5
+  tape books mbo-000000.dbn 7 --at 10m --json",
 );
 
 pub(super) const GENERATE: &str = help!(
