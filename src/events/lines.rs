@@ -113,6 +113,8 @@ impl Watch {
         if self.line_dead_ns > 0 && now_ns > self.last_packet_ns.saturating_add(self.line_dead_ns) {
             self.since_ns = Some(now_ns);
         }
+        // A capture file is older than the clock of the host that reads it.
+        self.since_ns = self.since_ns.map(|since| since.min(now_ns));
         (self.last_packet_ns, self.said_heartbeat) = (now_ns, false);
         if messages {
             (self.last_message_ns, self.said_silence) = (now_ns, false);

@@ -168,8 +168,11 @@ impl FeedGenerator {
             self.unsettled -= 1;
             self.quiet_until_ns = self.now_ns + self.settling_ns();
         }
-        let waits = self.lines.iter().any(|line| line.held.is_some());
-        if !waits && self.plan.heartbeat_every != 0 && self.packet.is_multiple_of(self.plan.heartbeat_every) {
+        // Not among packets that belong together, and not before a new space has begun with messages.
+        if self.unsettled == 0
+            && self.plan.heartbeat_every != 0
+            && self.packet.is_multiple_of(self.plan.heartbeat_every)
+        {
             self.heartbeat();
         }
         let spacing_ns = self.plan.rhythm.spacing_ns(self.packet, &mut self.random);
@@ -571,7 +574,8 @@ impl FeedGenerator {
                 continue;
             }
             line_answers.heartbeats += 1;
-            line_answers.messages += units;
+            // It shows what is missing: what is lost after it is another gap.
+            self.lines[index].book(Way::Usual, units, line_answers);
             line_answers.next_sequence = self.head.first + units;
             self.post(index, None);
         }

@@ -1,5 +1,7 @@
 //! Plans with every fault, and the comparison of what was put in with what was found.
 
+#![allow(dead_code, reason = "each test program uses its own part of this")]
+
 use std::collections::BTreeMap;
 use wiretape::events::report::RoomReport;
 use wiretape::events::room::Room;
