@@ -32,6 +32,7 @@ use wiretape::lab::send::{Pace, SendOptions};
 use wiretape::packet::LinkType;
 use wiretape::pipeline::control::Status;
 use wiretape::pipeline::ladder::Shed;
+use wiretape::pipeline::lockdown::Lockdown;
 use wiretape::pipeline::placement::Layout;
 use wiretape::pipeline::report::{text, write_hlog};
 use wiretape::pipeline::{CaptureConfig, Finished, Hooks, LiveInput, StartError, fingerprint, run};
@@ -232,6 +233,11 @@ fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> 
         fifo: args.fifo,
         dma_latency_us: args.dma_latency,
         lock_memory: !args.no_mlock,
+        lockdown: (!args.no_lockdown).then(|| Lockdown {
+            user: args.user.clone(),
+            check: args.check_lockdown,
+            fifo: args.fifo,
+        }),
         spin: checked.spin,
         shed: args.shed,
         count: checked.count,
@@ -652,6 +658,8 @@ fn demo_capture(setup: demo::DemoSetup<'_>) -> Result<demo::Found, ShowError> {
         dma_latency_us: None,
         // In a user namespace memory may not be locked; a demo does not warn of that.
         lock_memory: false,
+        // The demo goes on in this process: it verifies and replays what it captured.
+        lockdown: None,
         spin: true,
         shed: Shed::Nothing,
         count: None,

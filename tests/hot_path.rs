@@ -142,6 +142,7 @@ fn nothing_is_allocated_per_packet() {
                 fifo: None,
                 dma_latency_us: None,
                 lock_memory: false,
+                lockdown: None,
                 spin: mode == Mode::Latency,
                 shed: Shed::Nothing,
                 count: None,

@@ -249,6 +249,7 @@ fn wiretape(variant: Variant, load: Load, dir: &Path) -> Round {
         fifo: load.fifo,
         dma_latency_us: None,
         lock_memory: false,
+        lockdown: None,
         spin,
         shed: Shed::Nothing,
         count: None,

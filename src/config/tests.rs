@@ -156,7 +156,7 @@ fn each_word_of_a_feed_has_its_complaint() {
         ("publisher_id = 2", "group = \"239.1.1.1\"", "7:9: the feed has lines of its own"),
         ("width = 4", "width = 9", "width 9 is not between 1 and 8"),
         ("offset = 4", "offset = 65504", "offset 65504 is not between 0 and 65503"),
-        ("\"little\"", "\"middle\"", "unknown endian \"middle\""),
+        ("\"little\"", "\"middle\"", "unknown variant `middle`, expected `big` or `little`"),
         ("sent = { offset = 16, width = 8 }\n", "", "time_unit_ns is the unit of `sent`"),
         (
             "[feed.layout]\nendian = \"little\"",

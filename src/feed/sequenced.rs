@@ -17,6 +17,11 @@ use super::protocol::{MessageKind, Protocol};
 use crate::packet::Verdict;
 use serde::{Deserialize, Serialize};
 
+/// Longest UDP payload over IPv4, bytes.
+const MAX_PAYLOAD_BYTES: usize = 65_507;
+/// The longest unit of time that makes sense: a second.
+const MAX_TIME_UNIT_NS: u32 = 1_000_000_000;
+
 /// Byte order of the configured fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -122,20 +127,34 @@ pub struct Layout {
 impl Layout {
     /// What is wrong with it, in words for the operator; `None` if nothing is.
     pub fn fault(&self) -> Option<String> {
-        let numbers = [
-            ("sequence", Some(self.sequence)),
-            ("count", self.count),
-            ("length", self.length),
-            ("sent", self.sent),
-            ("sent_ns", self.sent_ns),
-            ("heartbeat", self.heartbeat.map(Heartbeat::field)),
+        let fields = [
+            ("session", self.session, 12),
+            ("sequence", Some(self.sequence), 8),
+            ("count", self.count, 8),
+            ("length", self.length, 8),
+            ("sent", self.sent, 8),
+            ("sent_ns", self.sent_ns, 8),
+            ("heartbeat", self.heartbeat.map(Heartbeat::field), 8),
         ];
-        let wide = |field: Option<Field>, most| field.is_some_and(|field| !(1..=most).contains(&field.width));
-        if let Some((name, _)) = numbers.into_iter().find(|(_, field)| wide(*field, 8)) {
-            return Some(format!("{name}: the width must be 1 to 8 bytes"));
+        for (name, field, most) in fields {
+            let Some(field) = field else { continue };
+            if !(1..=most).contains(&field.width) {
+                return Some(format!("{name}: width {} is not between 1 and {most}", field.width));
+            }
+            let furthest = MAX_PAYLOAD_BYTES - usize::from(field.width);
+            if usize::from(field.offset) > furthest {
+                return Some(format!("{name}: offset {} is not between 0 and {furthest}", field.offset));
+            }
         }
-        if wide(self.session, 12) {
-            return Some("session: the width must be 1 to 12 bytes".to_owned());
+        if self.time_unit_ns > 0 && self.sent.is_none() {
+            let what = "time_unit_ns is the unit of `sent`, which is not there; add `sent` or remove this";
+            return Some(what.to_owned());
+        }
+        if self.time_unit_ns > MAX_TIME_UNIT_NS {
+            return Some(format!(
+                "time_unit_ns {} is not between 0 and {MAX_TIME_UNIT_NS}",
+                self.time_unit_ns
+            ));
         }
         if self.wraps_to.is_some_and(|to| to > 1) {
             return Some("wraps_to: must be 0 or 1".to_owned());

@@ -88,6 +88,11 @@ pub(super) struct AheadParts {
 }
 
 impl Ahead {
+    /// Where the journal's directory is reached from here on.
+    pub(super) fn directory_is(&mut self, dir: PathBuf) {
+        self.dir = dir;
+    }
+
     pub(super) fn new(parts: AheadParts) -> Self {
         Self {
             dir: parts.dir,

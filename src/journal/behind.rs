@@ -82,6 +82,11 @@ pub(super) struct Behind {
 }
 
 impl Behind {
+    /// Where the journal's directory is reached from here on.
+    pub(super) fn directory_is(&mut self, dir: PathBuf) {
+        self.p.dir = dir;
+    }
+
     pub(super) fn new(p: BehindParts) -> Self {
         let now = p.clock.monotonic_ns();
         Self {
@@ -127,7 +132,9 @@ impl Behind {
         while self.step() {}
         self.sync_live();
         for tracked in std::mem::take(&mut self.live) {
-            if tracked.live.committed() == 0 && std::fs::remove_file(&tracked.live.path).is_err() {
+            if tracked.live.committed() == 0
+                && std::fs::remove_file(self.p.dir.join(&tracked.live.name)).is_err()
+            {
                 self.tell(format!(
                     "{}: the unused segment could not be removed",
                     tracked.live.path.display()

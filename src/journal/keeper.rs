@@ -10,6 +10,7 @@ use super::behind::Behind;
 use super::open::Lock;
 use super::shared::{Shared, State, lock};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -139,6 +140,13 @@ impl KeeperHandle {
 }
 
 impl Keeper {
+    /// From here on the journal's directory is the working directory, and is reached as such: the way there
+    /// may not be open to the user that the process has become.
+    pub fn directory_is_current(&mut self) {
+        self.ahead.directory_is(PathBuf::from("."));
+        self.behind.directory_is(PathBuf::from("."));
+    }
+
     /// A handle on it.
     pub fn handle(&self) -> KeeperHandle {
         KeeperHandle(Arc::clone(&self.shared))
@@ -152,9 +160,16 @@ impl Keeper {
 
     /// Keeps the journal until `stop`, then seals what the writers have given back (let them finish first).
     pub fn run(self, stop: &AtomicBool) -> KeeperReport {
+        self.run_settled(stop, &|| ())
+    }
+
+    /// The same; `settle` is called by each of the keeper's threads when it has started all that it starts, before
+    /// its first work.
+    pub fn run_settled(self, stop: &AtomicBool, settle: &(dyn Fn() + Sync)) -> KeeperReport {
         let Self { mut ahead, mut behind, shared, lock } = self;
         std::thread::scope(|scope| {
             let behind_loop = || {
+                settle();
                 while !stop.load(Ordering::Acquire) {
                     if !behind.step() {
                         std::thread::park_timeout(BEHIND_REST);
@@ -169,6 +184,7 @@ impl Keeper {
                     &format!("the journal's sync thread could not be started: {error}"),
                 );
             }
+            settle();
             while !stop.load(Ordering::Acquire) {
                 if !ahead.step() {
                     std::thread::park_timeout(AHEAD_REST);

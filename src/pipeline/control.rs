@@ -5,7 +5,7 @@ use super::counters::Step;
 use super::queue::Signals;
 use super::report::{QueueView, snapshots};
 use super::{Command, Hooks};
-use crate::capture::af_packet::{LinkEvent, LinkWatch};
+use crate::capture::af_packet::{HwStampGuard, LinkEvent, LinkWatch};
 use crate::clock::{Clock, ClockReading, SystemClock, read_together};
 use crate::journal::{Event, EventKind, KeeperHandle, Note};
 use crate::packet::{Loss, LossPlace};
@@ -97,6 +97,10 @@ impl Link {
     /// Its first queue, and what its NIC has dropped since the capture began.
     pub fn dropped_in_all(&mut self) -> (usize, u64) {
         (self.first_queue, self.watch.nic_dropped().saturating_sub(self.dropped_before))
+    }
+    /// Takes the guard of the NIC's stamping, for whoever keeps the privilege to put it back.
+    pub const fn take_hwstamp_guard(&mut self) -> Option<HwStampGuard> {
+        self.watch.take_hwstamp_guard()
     }
     fn event(&mut self) -> Option<(EventKind, String)> {
         let event = self.watch.check()?;

@@ -8,6 +8,7 @@ pub mod counters;
 pub mod events;
 pub mod fingerprint;
 pub mod ladder;
+pub mod lockdown;
 pub mod placement;
 pub mod queue;
 pub mod report;
@@ -25,16 +26,19 @@ use crate::journal::{
 use crate::packet::{InterfaceDef, LossPlace};
 use crate::pcapng::write::InterfaceStats;
 use crate::ring::{Consumer, ring};
+use crate::sys::guard_process::{GuardProcess, keep_in_child};
 use crate::sys::phc::Phc;
 use crate::time::StampClock;
 use crate::validate::{Judge, JudgeConfig};
 use control::{Control, Link, Status};
 use counters::{CaptureCounters, WorkerCounters, step_histograms};
 use ladder::{Ladder, Shed};
+use lockdown::{Lock, Lockdown, LockdownError, Role};
 use placement::{Layout, Pair, Quiet};
 use queue::{Handed, Signals, capture_is_done, capture_loop, fused_loop, worker_loop};
 use report::{JournalPart, QueueView, Report};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -82,6 +86,8 @@ pub struct CaptureConfig {
     pub dma_latency_us: Option<u32>,
     /// Lock memory.
     pub lock_memory: bool,
+    /// What is given up before the first packet is parsed; `None`: nothing, and report and tape say so.
+    pub lockdown: Option<Lockdown>,
     /// Spin rather than sleep.
     pub spin: bool,
     /// What may be given up under load.
@@ -137,6 +143,12 @@ pub enum StartError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The lockdown.
+    #[error(transparent)]
+    Lockdown(#[from] LockdownError),
+    /// The process that puts a NIC's stamping back.
+    #[error("the process that puts the NIC's stamping back cannot be started: {0}")]
+    Guard(std::io::Error),
 }
 
 /// A finished capture.
@@ -159,6 +171,9 @@ struct Shared {
     start: Barrier,
     refused: Mutex<Vec<String>>,
     fifo: Option<u8>,
+    lock: Option<Lock>,
+    /// A thread could not be locked down: the capture must not go on.
+    unlocked: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -170,7 +185,17 @@ impl Shared {
         {
             all.extend(refused);
         }
+        self.lock_down(Role::Data);
         self.start.wait();
+    }
+    /// Allows the calling thread only what its role needs. If that fails, all intake stops.
+    fn lock_down(&self, role: Role) {
+        if let Some(Err(error)) = self.lock.as_ref().map(|lock| lock.role(role)) {
+            self.signals.stop.store(true, Release);
+            if let Ok(mut unlocked) = self.unlocked.lock() {
+                unlocked.get_or_insert(error);
+            }
+        }
     }
     fn thread_ends(&self) {
         self.running.fetch_sub(1, Release);
@@ -412,6 +437,25 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         views.push(view);
         note_ends.push(note_end);
     }
+    let handle = keeper.as_ref().map(Keeper::handle);
+    let phc = input.phc_index.and_then(|index| Phc::open(index).ok());
+    let (quiet, mut refused) = Quiet::ask(config.dma_latency_us);
+    warnings.append(&mut refused);
+    // Rings and the journal's first segments are mapped; of what comes, only stacks are not locked.
+    warnings.extend(placement::lock_memory(config.lock_memory));
+    // From here on nothing is opened that needs a privilege; the first packet is parsed after this.
+    let kept = config.lockdown.is_some().then(|| keep_stamping(&mut input.links)).transpose();
+    let _guards = kept.map_err(StartError::Guard)?;
+    let lock = config.lockdown.as_ref().map(|asked| lockdown::enter(asked, dir.as_deref().map(Path::new)));
+    let lock = lock.transpose()?;
+    let mut keeper = keeper;
+    if let (Some(_), Some(keeper)) = (&lock, &mut keeper) {
+        keeper.directory_is_current();
+        if let Some(events) = &mut events_parts {
+            events.journal = Path::new(".").to_owned();
+        }
+    }
+    let said = lock.as_ref().map_or_else(|| NOT_LOCKED.to_owned(), |lock| lock.words.clone());
     let shared = Shared {
         signals: Signals { stop, spin: config.spin },
         limit,
@@ -420,9 +464,9 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         start: Barrier::new(threads + 1),
         refused: Mutex::new(Vec::new()),
         fifo: config.fifo,
+        lock,
+        unlocked: Mutex::new(None),
     };
-    let handle = keeper.as_ref().map(Keeper::handle);
-    let phc = input.phc_index.and_then(|index| Phc::open(index).ok());
     let mut control = Control {
         notes: note_ends,
         views: &shared.views,
@@ -437,14 +481,25 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
         untold: 0,
     };
     let keeper_stop = AtomicBool::new(false);
+    let mut report = Report {
+        version: config.version,
+        source: input.words,
+        lockdown: said,
+        began_ns,
+        ..Report::default()
+    };
     let events_state = events::Shared::default();
-    let mut report = Report { version: config.version, source: input.words, began_ns, ..Report::default() };
 
     std::thread::scope(|scope| {
         let stop = &keeper_stop;
-        let keeper_thread =
-            keeper.map(|keeper| named(scope, "wt-keeper".to_owned(), move || keeper.run(stop)));
-        control.event(hooks, EventKind::START, 0, format!("capture began on {}", report.source));
+        let keeper_thread = keeper.map(|keeper| {
+            let shared = &shared;
+            named(scope, "wt-keeper".to_owned(), move || {
+                keeper.run_settled(stop, &|| shared.lock_down(Role::Keeper))
+            })
+        });
+        let began = format!("capture began on {}; lockdown: {}", report.source, report.lockdown);
+        control.event(hooks, EventKind::START, 0, began);
         for (queue, worker) in workers.iter_mut().enumerate() {
             // Waits for the keeper's first segment, so that the first packet finds it ready.
             if let Some(interface) = input.interfaces.get(queue) {
@@ -475,19 +530,23 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
                 }
             }
         }
-        let (_quiet, refused) = Quiet::ask(config.dma_latency_us, config.lock_memory);
-        control.warnings.extend(refused);
+        let events_thread = events_parts.take().map(|parts| {
+            let (state, shared) = (&events_state, &shared);
+            named(scope, events::THREAD_NAME.to_owned(), move || {
+                shared.lock_down(Role::Events);
+                events::run(&parts, state)
+            })
+        });
+        // Starts no thread any more.
+        shared.lock_down(Role::Control);
         shared.start.wait();
+        report.failure = shared.unlocked.lock().map_or(None, |mut unlocked| unlocked.take());
         if let Ok(mut refused) = shared.refused.lock() {
             control.warnings.append(&mut refused);
         }
         for warning in &control.warnings {
             hooks.log(&format!("warning: {warning}"));
         }
-        let events_thread = events_parts.take().map(|parts| {
-            let shared = &events_state;
-            named(scope, events::THREAD_NAME.to_owned(), move || events::run(&parts, shared))
-        });
         hooks.ready(&report.source);
 
         let data_done = || shared.running.load(Acquire) == 0;
@@ -526,7 +585,8 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
                     kept.stats.reason
                 ));
             }
-            let mut part = journal_part(dir.unwrap_or_default(), &kept, &shared.views);
+            let part = journal_part(dir.unwrap_or_default(), shared.lock.is_some(), &kept, &shared.views);
+            let mut part = part;
             part.notes_lost += control.untold;
             report.journal = Some(part);
         }
@@ -537,17 +597,30 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
                 &|| thread.is_finished(),
                 shared.views.iter().map(|view| view.worker.written.get()).sum(),
             );
-            let part = joined(thread);
+            let mut part = joined(thread);
+            if let (Some(_), Some(journal)) = (&shared.lock, &report.journal) {
+                // The thread knows the journal as its working directory; people know it by its name.
+                part.dir = Path::new(&journal.dir).join(&part.dir).display().to_string().replace("/./", "/");
+            }
             control.warnings.extend(part.warning());
             report.events = Some(part);
         }
         report::add_counts(&mut report, &shared.views, nic_dropped.values().sum(), handle.is_some());
     });
+    drop(quiet);
     report.warnings = std::mem::take(&mut control.warnings);
     report.warnings.extend(afterthoughts(&report, &control, input.nic_stamps));
     let snapshots = report::snapshots(&shared.views);
     report.latencies = report::latency_rows(&snapshots);
     Ok(Finished { report, snapshots })
+}
+
+/// What report and tape say without a lockdown.
+const NOT_LOCKED: &str = "NONE: packets are parsed with all privileges that the program was given";
+
+/// The NICs' stamping is put back by a process that keeps the privilege and reads no packet.
+fn keep_stamping(links: &mut [Link]) -> std::io::Result<Vec<GuardProcess>> {
+    links.iter_mut().filter_map(Link::take_hwstamp_guard).map(keep_in_child).collect()
 }
 
 /// What the kernel counted on one queue, for the tape. The NIC's count is the whole interface's: it stands once, on
@@ -657,8 +730,9 @@ fn recovery_words(recovery: &Recovery) -> Vec<String> {
     words
 }
 
-fn journal_part(dir: String, kept: &KeeperReport, views: &[QueueView]) -> JournalPart {
-    let bytes = std::fs::read(std::path::Path::new(&dir).join(manifest::FILE_NAME)).unwrap_or_default();
+fn journal_part(dir: String, locked: bool, kept: &KeeperReport, views: &[QueueView]) -> JournalPart {
+    let at = if locked { Path::new(".") } else { Path::new(&dir) };
+    let bytes = std::fs::read(at.join(manifest::FILE_NAME)).unwrap_or_default();
     let head = Manifest::parse(&bytes).map(|m| manifest::hex(&m.head())).unwrap_or_default();
     JournalPart {
         dir,

@@ -103,22 +103,18 @@ pub struct Quiet {
 }
 
 impl Quiet {
-    /// Asks for CPU wake-up within `dma_latency_us` microseconds, if given; locks memory if asked.
-    pub fn ask(dma_latency_us: Option<u32>, lock_memory: bool) -> (Self, Vec<String>) {
-        let mut refused = Vec::new();
-        let file = dma_latency_us.and_then(|us| match sched::cpu_dma_latency(us) {
-            Ok(file) => Some(file),
-            Err(error) => {
-                refused.push(format!("/dev/cpu_dma_latency: {error}"));
-                None
-            }
-        });
-        if lock_memory && let Err(error) = sched::lock_memory() {
-            refused
-                .push(format!("memory is not locked: {error} (raise RLIMIT_MEMLOCK or give CAP_IPC_LOCK)"));
-        }
-        (Self { _dma_latency: file }, refused)
+    /// Asks for CPU wake-up within `dma_latency_us` microseconds, if given; and what the host refused.
+    pub fn ask(dma_latency_us: Option<u32>) -> (Self, Vec<String>) {
+        let file = dma_latency_us.map(sched::cpu_dma_latency).transpose();
+        let refused = file.as_ref().err().map(|error| format!("/dev/cpu_dma_latency: {error}"));
+        (Self { _dma_latency: file.ok().flatten() }, refused.into_iter().collect())
     }
+}
+
+/// Locks what is mapped, if asked; what the host refused.
+pub fn lock_memory(asked: bool) -> Option<String> {
+    let error = asked.then(sched::lock_memory)?.err()?;
+    Some(format!("memory is not locked: {error} (raise RLIMIT_MEMLOCK or give CAP_IPC_LOCK)"))
 }
 
 #[cfg(test)]

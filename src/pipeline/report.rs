@@ -117,6 +117,8 @@ pub struct Report {
     pub version: String,
     /// Where packets came from, and what the kernel granted.
     pub source: String,
+    /// What was given up before the first packet was parsed, in words.
+    pub lockdown: String,
     /// Why it ended.
     pub ended: String,
     /// Beginning, ns since the Unix epoch.
@@ -312,6 +314,7 @@ fn write_text(out: &mut String, r: &Report) -> std::fmt::Result {
     writeln!(out)?;
     let seconds = r.ended_ns.saturating_sub(r.began_ns) / 1_000_000;
     writeln!(out, "{} for {}.{:03} s; ended: {}", r.source, seconds / 1000, seconds % 1000, r.ended)?;
+    writeln!(out, "lockdown  {}", r.lockdown)?;
     write!(out, "packets   seen {}  accepted {}  rejected {}", captured, p.accepted, p.rejected)?;
     if p.not_judged > 0 {
         write!(out, "  not judged {}", p.not_judged)?;

@@ -6,9 +6,11 @@
 #![allow(unsafe_code, reason = "the one home of unsafe; tests/architecture.rs keeps it so")]
 
 pub mod advice;
+pub mod attempts;
 pub mod clock;
 pub mod ethtool;
 pub mod fs;
+pub mod guard_process;
 pub mod hwtstamp;
 pub(crate) mod ifreq;
 pub mod kernel;
