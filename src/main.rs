@@ -674,6 +674,7 @@ fn demo_capture(setup: demo::DemoSetup<'_>) -> Result<demo::Found, ShowError> {
         verdicts: report.verdicts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
         text: text(&report),
         feeds: report.feeds,
+        room: report.events.map(|events| events.room),
     })
 }
 

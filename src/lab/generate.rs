@@ -316,14 +316,13 @@ impl FeedGenerator {
         };
         let here = planned.line.is_none_or(|at| at == line);
         match planned.fault {
-            Fault::Gap(_) if here => Way::Lost,
+            Fault::Gap(_) | Fault::Dead if here => Way::Lost,
             Fault::GapBetween if line == 0 => Way::Lost,
             Fault::Duplicate if here => Way::Twice,
             Fault::Reorder if here => Way::Held,
             Fault::Late if planned.line.unwrap_or(0) == line => Way::Late(3 * self.hold_ns()),
             Fault::Late => Way::Lost,
             Fault::Differs if here => Way::Differs,
-            Fault::Dead if here => Way::Lost,
             Fault::StampBack if here => Way::StampBack,
             Fault::Damage(damage) if here => Way::Damaged(damage),
             _ => Way::Usual,

@@ -247,8 +247,7 @@ impl FeedPlan {
             // PITCH says the second now and then; after a gap it is not known for a while.
             Fault::Stale | Fault::Future => !matches!(self.protocol, CboePitch | MoldUdp64),
             Fault::Damage(Damage::Count) => !matches!(self.protocol, CmeMdp3 | Sequenced),
-            Fault::Damage(Damage::Length) => self.protocol != Sequenced,
-            Fault::Silence => self.protocol != Sequenced,
+            Fault::Damage(Damage::Length) | Fault::Silence => self.protocol != Sequenced,
             _ => true,
         };
         by_protocol && (self.lines.len() > 1 || !fault.needs_two_lines())
