@@ -6,8 +6,8 @@
 //! | trade report | `trades`; `tbbo` with the last quote before it, if the instrument had one; side row with trade number and sale condition |
 //! | trade break | side row `break` |
 //! | price level update | side row `level` |
-//! | add, modify, delete, executed, clear book | `mbo`: [`orders`] |
-//! | trading status, operational halt, short sale test, security event | `status`: [`status`] |
+//! | add, modify, delete, executed, clear book | `mbo`: `orders.rs` |
+//! | trading status, operational halt, short sale test, security event | `status`: `status.rs` |
 //! | security directory | `definition`; side row with what DBN has no field for |
 //! | official price | `statistics`: opening or closing price |
 //! | auction information | `imbalance`; side row with what DBN has no field for |
