@@ -70,7 +70,7 @@ fn a_file_captured_into_a_journal_shows_exactly_what_was_put_in() {
         for protocol in [FeedProtocol::MoldUdp64Itch50, protocol_of(seed)] {
             compare(
                 &format!("file, {} seed {seed}", protocol.name()),
-                &read_from_file(plan(protocol, seed, false)),
+                &read_from_file(&plan(protocol, seed, false)),
             );
         }
     }

@@ -30,6 +30,7 @@ fn config(plan: &FeedPlan, input: Input, journal: &Path, queues: u16) -> Capture
         input,
         journal: Some(JournalOptions { segment_bytes: 16 << 20, queues, ..JournalOptions::new(journal) }),
         events: true,
+        lockdown: None,
         judge: JudgeConfig { feeds: vec![plan.feed_config("lab")], recognise: false, max_streams: 64 },
         layout: Layout::Auto,
         cpus: Vec::new(),
@@ -65,7 +66,7 @@ struct NoHooks;
 impl Hooks for NoHooks {}
 
 /// Writes the feed as pcapng and captures the file.
-pub(crate) fn read_from_file(plan: FeedPlan) -> Found {
+pub(crate) fn read_from_file(plan: &FeedPlan) -> Found {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("feed.pcapng");
     let options = GenOptions {
@@ -76,7 +77,7 @@ pub(crate) fn read_from_file(plan: FeedPlan) -> Found {
     let made = generate(&options, &AtomicBool::new(false)).unwrap();
     let input =
         Input::File(FileOptions { path: path.to_str().unwrap().to_owned(), ..FileOptions::default() });
-    found(config(&plan, input, &dir.path().join("journal"), 1), &mut NoHooks, || made.answers.unwrap())
+    found(config(plan, input, &dir.path().join("journal"), 1), &mut NoHooks, || made.answers.unwrap())
         .expect("no packet of a file is lost")
 }
 
@@ -111,7 +112,6 @@ pub(crate) fn captured_live(plan: &FeedPlan, queues: u16, fanout: Fanout) -> Opt
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             while !ready.load(Ordering::Acquire) {
-                #[expect(clippy::disallowed_methods, reason = "a test waits in real time")]
                 std::thread::sleep(Duration::from_millis(1));
             }
             let plan = plan.clone().starting_at(SystemClock.now_ns());
