@@ -272,7 +272,8 @@ impl Normalizer for Iex {
         let ts_in_delta = Self::delta(arrival, frame, out);
         let is_by_order = iextp::parts(&frame.header.space).0 == protocol_id::DEEP_PLUS;
         let mut next = frame.header.first;
-        for (seq, bytes) in (frame.header.first..).zip(frame.messages()) {
+        // Messages first: numbers are asked for only while there are messages, so that they end at 2^64 - 1.
+        for (bytes, seq) in frame.messages().zip(frame.header.first..) {
             next = seq + 1;
             if seq - frame.header.first < u64::from(skip) {
                 continue;
