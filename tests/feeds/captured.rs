@@ -30,6 +30,7 @@ fn config(plan: &FeedPlan, input: Input, journal: &Path, queues: u16) -> Capture
         input,
         journal: Some(JournalOptions { segment_bytes: 16 << 20, queues, ..JournalOptions::new(journal) }),
         events: true,
+        lockdown: None,
         judge: JudgeConfig { feeds: vec![plan.feed_config("lab")], recognise: false, max_streams: 64 },
         layout: Layout::Auto,
         cpus: Vec::new(),
