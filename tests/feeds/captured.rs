@@ -37,7 +37,6 @@ fn config(plan: &FeedPlan, input: Input, journal: &Path, queues: u16) -> Capture
         fifo: None,
         dma_latency_us: None,
         lock_memory: false,
-        lockdown: None,
         spin: false,
         shed: Shed::Nothing,
         count: None,
