@@ -233,7 +233,7 @@ fn plan(args: &CaptureArgs, checked: &Checked) -> Result<CaptureConfig, Failed> 
         fifo: args.fifo,
         dma_latency_us: args.dma_latency,
         lock_memory: !args.no_mlock,
-        lockdown: (!args.no_lockdown).then(|| Lockdown {
+        lockdown: args.lockdown.then(|| Lockdown {
             user: args.user.clone(),
             check: args.check_lockdown,
             fifo: args.fifo,

@@ -66,6 +66,7 @@ fn every_thread_is_locked_down_and_the_capture_works() {
             "2",
             "-B",
             "4MiB",
+            "--lockdown",
             "--check-lockdown",
             "--json",
         ];
@@ -87,7 +88,7 @@ fn every_thread_is_locked_down_and_the_capture_works() {
         assert!(report["lockdown"].as_str().unwrap().starts_with("as nobody, no capabilities"), "{report}");
         verifies(&journal);
         // The next capture goes on in the same journal, as its owner.
-        let live = Live::start(&["-w", text(&journal), "--segment-size", "4MiB", "--json"]);
+        let live = Live::start(&["-w", text(&journal), "--segment-size", "4MiB", "--lockdown", "--json"]);
         send_frames(100);
         let report = live.stop().says(0, &[]).json();
         assert_eq!(number(&report, "/packets/on_tape"), 100, "{report}");
@@ -100,7 +101,7 @@ fn without_a_lockdown_report_and_tape_say_so() {
     let dir = tempfile::tempdir().unwrap();
     run_in_netns(|_| {
         let journal = dir.path().join("j");
-        let live = Live::start(&["-w", text(&journal), "--no-lockdown", "--json"]);
+        let live = Live::start(&["-w", text(&journal), "--json"]);
         assert!(field(live.pid(), "Uid:").iter().all(|uids| uids.starts_with('0')));
         let report = live.stop().says(0, &[]).json();
         assert!(report["lockdown"].as_str().unwrap().starts_with("NONE"), "{report}");
@@ -119,7 +120,7 @@ fn without_a_lockdown_report_and_tape_say_so() {
 #[test]
 fn an_unknown_user_is_refused() {
     run_in_netns(|_| {
-        capture(&["-i", Lab::RECEIVER, "-Z", "nobody-of-that-name"])
+        capture(&["-i", Lab::RECEIVER, "--lockdown", "-Z", "nobody-of-that-name"])
             .says(1, &["-Z nobody-of-that-name: no such user"]);
     });
 }

@@ -364,16 +364,22 @@ pub struct CaptureArgs {
     #[arg(long, help_heading = "Threads")]
     pub no_mlock: bool,
 
-    /// Become this user before the first packet is parsed. Default, for root: the owner of the journal's directory, or
-    /// nobody if that is root.
-    #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", help_heading = "Lockdown")]
+    /// Give up all privileges before the first packet is parsed. Without it report and tape say so.
+    #[arg(long, help_heading = "Lockdown")]
+    pub lockdown: bool,
+    /// Become this user in the lockdown. Default, for root: the owner of the journal's directory, or nobody if that is
+    /// root.
+    #[arg(
+        short = 'Z',
+        long = "relinquish-privileges",
+        value_name = "USER",
+        requires = "lockdown",
+        help_heading = "Lockdown"
+    )]
     pub user: Option<String>,
-    /// Keep all privileges while packets are parsed: for debugging. Report and tape say so.
-    #[arg(long, conflicts_with_all = ["user", "check_lockdown"], help_heading = "Lockdown")]
-    pub no_lockdown: bool,
     /// Try in every thread what must not be possible after the lockdown (foreign files, sockets, programs, …), and do
     /// not capture if anything is.
-    #[arg(long, help_heading = "Lockdown")]
+    #[arg(long, requires = "lockdown", help_heading = "Lockdown")]
     pub check_lockdown: bool,
 
     /// Print the report as JSON on standard output.

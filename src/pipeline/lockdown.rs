@@ -52,7 +52,7 @@ pub enum LockdownError {
     #[error("lockdown: the process has {0} threads already")]
     Threads(usize),
     /// A step was refused.
-    #[error("lockdown: {step}: {error} (--no-lockdown captures without it)")]
+    #[error("lockdown: {step}: {error} (without --lockdown it is not needed)")]
     Step {
         /// Which.
         step: &'static str,
@@ -123,6 +123,7 @@ pub fn enter(lockdown: &Lockdown, journal: Option<&Path>) -> Result<Lock, Lockdo
     }
     raise_limits(lockdown.fifo);
     let name = user.as_ref().map(|user| user.name.clone());
+    drop_bounding_set().map_err(step("giving up capabilities for good"))?;
     if let Some(user) = user {
         become_user(&user).map_err(step("becoming an unprivileged user"))?;
     }
@@ -192,12 +193,17 @@ fn become_user(user: &User) -> nix::Result<()> {
     setresuid(user.uid, user.uid, user.uid)
 }
 
-fn drop_capabilities() -> Result<(), caps::errors::CapsError> {
-    use caps::CapSet;
-    // Leaving the bounding set needs a capability of its own; no_new_privs makes it moot where that is missing.
-    if caps::has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP).unwrap_or(false) {
+/// Leaving the bounding set needs a capability of its own; no_new_privs makes it moot where that is missing.
+fn drop_bounding_set() -> Result<(), caps::errors::CapsError> {
+    use caps::{CapSet, Capability};
+    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
         caps::clear(None, CapSet::Bounding)?;
     }
+    Ok(())
+}
+
+fn drop_capabilities() -> Result<(), caps::errors::CapsError> {
+    use caps::CapSet;
     caps::clear(None, CapSet::Ambient)?;
     caps::clear(None, CapSet::Effective)?;
     caps::clear(None, CapSet::Inheritable)?;

@@ -45,7 +45,7 @@ fn whole(value: &Value) {
 fn json_is_all_that_stands_on_standard_output_and_its_numbers_are_whole() {
     let dir = tempfile::tempdir().unwrap();
     let (file, journal) = (dir.path().join("feed.pcap"), dir.path().join("j"));
-    must(WIRETAPE, &["gen", "-w", text(&file), "-c", "200", "--faults"]);
+    must(WIRETAPE, &["gen", "-w", text(&file), "-c", "2000", "--faults"]);
     let report = report_of(&["-r", text(&file), "-w", text(&journal)]);
     whole(&report);
     assert!(report["began_ns"].is_u64() && report["packets"]["seen_bytes"].is_u64());

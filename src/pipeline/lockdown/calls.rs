@@ -159,7 +159,7 @@ impl Lists {
     pub(super) fn compile() -> Result<Self, seccompiler::Error> {
         Ok(Self {
             control: program(&[COMMON, FILES, CONTROL, OLD_NAMES])?,
-            data: program(&[COMMON, DATA])?,
+            data: program(&[COMMON, DATA, OLD_NAMES])?,
             keeper: program(&[COMMON, FILES, OLD_NAMES])?,
             events: program(&[COMMON, FILES, OLD_NAMES])?,
         })
