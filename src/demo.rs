@@ -6,6 +6,7 @@
 //! fails is named with the mend. Leaves nothing behind but the journal.
 
 use crate::clock::{Clock, SystemClock};
+use crate::events::report::RoomReport;
 use crate::lab::answers::Answers;
 use crate::lab::fault::Fault;
 use crate::lab::r#gen::{GenError, send_feed};
@@ -65,8 +66,10 @@ pub struct Found {
     pub lost: u64,
     /// Packets by the name of their verdict; `accepted` may be among them.
     pub verdicts: BTreeMap<String, u64>,
-    /// What became of the feed.
+    /// What became of each line of the feed.
     pub feeds: Vec<FeedReport>,
+    /// What became of both lines taken together; nothing if no events were made.
+    pub room: Option<RoomReport>,
     /// The report for people.
     pub text: String,
 }
@@ -190,12 +193,14 @@ fn introduce(out: &mut dyn Write, lab: &Lab, feed: &FeedConfig, options: &DemoOp
     writeln!(
         out,
         "A private network{how}: what is sent into {} comes out of {}. It vanishes with this program.\n\
-         Sending a market-data feed (MoldUDP64, ITCH 5.0) to {}:{} at {} packets/s, with two deliberate gaps and one \
-         corrupt message;\ncapturing {} for {} into {} …\n",
+         Sending a market-data feed (MoldUDP64, ITCH 5.0) on two lines, to {}:{} and {}:{}, at {} packets/s: one loss on \
+         line A\nthat line B heals, two gaps on both lines, one corrupt message; capturing {} for {} into {} …\n",
         Lab::SENDER,
         Lab::RECEIVER,
         feed.lines[0].group,
         feed.lines[0].port,
+        feed.lines[1].group,
+        feed.lines[1].port,
         options.pps,
         Lab::RECEIVER,
         humantime::format_duration(options.duration),
@@ -287,6 +292,14 @@ fn compare(out: &mut dyn Write, answers: &Answers, found: &Found, lost: u64) -> 
         rejected.entry(name).or_default().0 += count;
     }
     rows.extend(rejected.iter().map(|(name, &(put_in, found))| (*name, put_in, found)));
+    let mut rules: BTreeMap<&str, (u64, u64)> =
+        answers.rules.iter().map(|(rule, &count)| (*rule, (count, 0))).collect();
+    if let Some(room) = &found.room {
+        for broken in room.feeds.iter().flat_map(|feed| &feed.rules) {
+            rules.entry(&broken.rule).or_default().1 += broken.count;
+        }
+        rows.extend(rules.iter().map(|(rule, &(put_in, found))| (*rule, put_in, found)));
+    }
 
     writeln!(out, "{:<26}{:>10}{:>10}", "", "put in", "found")?;
     for &(what, put_in, found) in &rows {

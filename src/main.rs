@@ -280,7 +280,9 @@ fn feeds_here(checked: &Checked, only: Option<&str>) -> Result<Vec<FeedConfig>, 
     let is_captured = |name: &String| only.map_or(names.contains(name), |only| only == name);
     let here = |line: &LineConfig| line.interface.as_ref().is_none_or(is_captured);
     let mut feeds = config.feeds.clone();
-    feeds.iter_mut().for_each(|feed| feed.lines.retain(here));
+    for feed in &mut feeds {
+        feed.lines.retain(here);
+    }
     feeds.retain(|feed| !feed.lines.is_empty());
     if feeds.is_empty() && !config.feeds.is_empty() {
         let name = only.map_or_else(|| names.join(", "), str::to_owned);
@@ -674,6 +676,7 @@ fn demo_capture(setup: demo::DemoSetup<'_>) -> Result<demo::Found, ShowError> {
         verdicts: report.verdicts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
         text: text(&report),
         feeds: report.feeds,
+        room: report.events.map(|events| events.room),
     })
 }
 

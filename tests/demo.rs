@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 use wiretape::clock::{Clock, SystemClock};
 use wiretape::demo::{DemoError, DemoOptions, DemoSetup, Found, Outcome, Parts, run};
+use wiretape::events::room::Room;
 use wiretape::packet::{EpbFlags, LinkType, Marks, Packet};
 use wiretape::sys::rtnetlink::Rtnetlink;
 use wiretape::time::{Stamp, StampClock};
@@ -26,6 +27,7 @@ fn capture(setup: DemoSetup<'_>, drop_every: u64) -> Result<Found, Errno> {
     let index = Rtnetlink::open().expect("rtnetlink").link(setup.interface).expect("the interface").index;
     let mut judge =
         Judge::new(&JudgeConfig { feeds: vec![setup.feed.clone()], recognise: false, max_streams: 4 });
+    let mut room = Room::new(std::slice::from_ref(setup.feed));
     let mut found = Found { text: "(report)".to_owned(), ..Found::default() };
     let mut frame = vec![0; 16384];
     let mut received = 0;
@@ -43,10 +45,10 @@ fn capture(setup: DemoSetup<'_>, drop_every: u64) -> Result<Found, Errno> {
             continue;
         }
         found.packets += 1;
-        let judgement = judge.judge(&Packet {
+        let packet = Packet {
             bytes: &frame[..len],
             wire_len: u32::try_from(len).expect("a frame"),
-            stamp: Stamp::new(0, StampClock::USER),
+            stamp: Stamp::new(SystemClock.now_ns(), StampClock::USER),
             arrival_ns: 0,
             interface: 0,
             link: LinkType::ETHERNET,
@@ -54,10 +56,14 @@ fn capture(setup: DemoSetup<'_>, drop_every: u64) -> Result<Found, Errno> {
             marks: Marks::default(),
             gso_size: 0,
             lost_before: 0,
-        });
+        };
+        let judgement = judge.judge(&packet);
+        room.packet(&packet);
         *found.verdicts.entry(judgement.verdict.name().to_owned()).or_default() += 1;
     }
+    room.finish();
     found.feeds = judge.feeds();
+    found.room = Some(room.report());
     Ok(found)
 }
 
@@ -83,16 +89,17 @@ fn demo(
 }
 
 #[test]
-fn the_demo_finds_two_gaps_and_one_corrupt_message_and_says_so() {
+fn the_demo_finds_the_gaps_and_the_corrupt_message_of_both_lines_and_says_so() {
     if !need_root() {
         return;
     }
     let (outcome, text) = demo(Duration::from_millis(1500), |setup| capture(setup, 0));
     assert_eq!(outcome.expect("it runs"), Outcome::Exact, "{text}");
     for line in [
-        "gaps                               2         2",
-        "missing in them          20        20",
-        "itch-short                         1         1",
+        "gaps in lines                      5         5",
+        "missing in them          45        45",
+        "itch-short                         2         2",
+        "line-gap                           1         1",
         "exactly what was put in",
         "  sound",
         "  onto wt0",

@@ -1,5 +1,6 @@
 //! An event tape's files, made by hand: cut by content, readable at any time, and what a crash leaves is a prefix.
 
+#![expect(clippy::case_sensitive_file_extension_comparisons, reason = "the writer's own names")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use dbn::decode::{DbnDecoder, DbnMetadata as _, DecodeRecord as _};

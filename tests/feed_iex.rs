@@ -48,7 +48,7 @@ fn each_packet(path: &Path, mut body: impl FnMut(&Packet<'_>)) {
 /// The capture's feed as an operator would configure it.
 fn feed() -> FeedConfig {
     let mut feed = FeedConfig::one_line("iex", FeedProtocol::IexTp, [224, 67, 0, 199].into(), 16_642);
-    feed.dataset = "IEXG.TOPS".to_owned();
+    "IEXG.TOPS".clone_into(&mut feed.dataset);
     feed.publisher_id = 4;
     feed
 }

@@ -199,7 +199,7 @@ fn captures() -> Option<PathBuf> {
     if captures.is_dir() {
         return Some(captures);
     }
-    assert!(std::env::var_os("CI").is_none(), "no capture files at {}", captures.display());
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "no capture files at {}", captures.display());
     eprintln!("skipped: no capture files at {}", captures.display());
     None
 }

@@ -44,14 +44,14 @@ fn payload(packet: u64) -> Vec<u8> {
         let (order, stock) = (packet * 100 + u64::from(n), *b"TAPE    ");
         let (price, other) = (10_000 + u32::from(n), order + 50);
         encoder.message_with(|out| {
-            AddOrder { common, order, side: b'B', shares: 300, stock, price }.encode(out)
+            AddOrder { common, order, side: b'B', shares: 300, stock, price }.encode(out);
         });
         encoder.message_with(|out| OrderExecuted { common, order, shares: 100, match_number: 1 }.encode(out));
         let replace =
             OrderReplace { common, old_order: order, new_order: other, shares: 5, price: price + 100 };
         encoder.message_with(|out| replace.encode(out));
         encoder.message_with(|out| {
-            OrderExecuted { common, order: other, shares: 1, match_number: 2 }.encode(out)
+            OrderExecuted { common, order: other, shares: 1, match_number: 2 }.encode(out);
         });
         encoder.message_with(|out| OrderDelete { common, order: other }.encode(out));
     }

@@ -30,7 +30,9 @@ fn config() -> JudgeConfig {
 fn message(kind: u8, locate: u16, at_ns: u64, rest: &[&[u8]]) -> Vec<u8> {
     let since_midnight = (OPEN_SINCE_MIDNIGHT_NS + at_ns - OPEN_NS).to_be_bytes();
     let mut bytes = [&[kind][..], &locate.to_be_bytes(), &[0, 0], &since_midnight[2..]].concat();
-    rest.iter().for_each(|part| bytes.extend_from_slice(part));
+    for part in rest {
+        bytes.extend_from_slice(part);
+    }
     bytes
 }
 

@@ -37,11 +37,12 @@ impl Candidate {
         Some(Self { first, next, since_ns, progress, line, packets: vec![held] })
     }
 
-    /// True if the packet goes on from here, or is another line's copy of what is here.
+    /// True if the packet goes on from here, or is another line's copy of what is here. (That line may cut the same messages
+    /// into other packets, so the copy may end elsewhere.)
     pub(super) fn is_borne_out_by(&self, incoming: &Incoming<'_>) -> bool {
-        let (first, end) = incoming.range();
+        let (first, _) = incoming.range();
         let goes_on = first >= self.next && first - self.next <= FAR;
-        let copy = first >= self.first && end <= self.next && incoming.arrival.line != self.line;
+        let copy = first >= self.first && first < self.next && incoming.arrival.line != self.line;
         goes_on || copy
     }
 }

@@ -6,6 +6,7 @@ use super::room::Room;
 use crate::feed::FeedConfig;
 use crate::journal::Note;
 use crate::journal::reader::{Merged, ReadError, Record, Step};
+use crate::time::StampClock;
 use std::collections::BTreeMap;
 
 /// First and last stamp that was seen, ns since the Unix epoch; 0 before any.
@@ -27,6 +28,8 @@ pub struct Follower {
     missed: u64,
     next_seq: BTreeMap<u16, u64>,
     reading_ns: Option<u64>,
+    /// The last packet came from a capture file: the clock of the host that read it tells nothing of its time.
+    from_file: bool,
     finished: bool,
 }
 
@@ -41,6 +44,7 @@ impl Follower {
             missed: 0,
             next_seq: BTreeMap::new(),
             reading_ns: None,
+            from_file: false,
             finished: false,
         }
     }
@@ -76,6 +80,7 @@ impl Follower {
                     self.span.first_ns = stamp_ns;
                 }
                 self.span.last_ns = self.span.last_ns.max(stamp_ns);
+                self.from_file = packet.stamp.clock == StampClock::FILE;
                 self.room.packet(&packet.as_packet());
             }
             Some(Record::Note { note: Note::Loss(loss), .. }) => self.room.loss(&loss),
@@ -84,7 +89,9 @@ impl Follower {
                 if self.reading_ns != Some(reading.realtime_ns) =>
             {
                 self.reading_ns = Some(reading.realtime_ns);
-                self.room.time(reading.realtime_ns);
+                if !self.from_file {
+                    self.room.time(reading.realtime_ns);
+                }
             }
             _ => {}
         }

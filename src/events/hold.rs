@@ -141,7 +141,9 @@ mod tests {
         let mut pool = Pool::default();
         let copies: Vec<_> = std::iter::from_fn(|| pool.copy(&[1; 10])).collect();
         assert_eq!(copies.len(), MAX_HELD);
-        copies.into_iter().for_each(|copy| pool.give_back(copy));
+        for copy in copies {
+            pool.give_back(copy);
+        }
         let big = vec![0; 65_507];
         let copies: Vec<_> = std::iter::from_fn(|| pool.copy(&big)).collect();
         assert!(copies.len() >= 64 && copies.len() * big.len() <= MAX_HELD_BYTES);

@@ -113,6 +113,8 @@ impl Watch {
         if self.line_dead_ns > 0 && now_ns > self.last_packet_ns.saturating_add(self.line_dead_ns) {
             self.since_ns = Some(now_ns);
         }
+        // A capture file is older than the clock of the host that reads it.
+        self.since_ns = self.since_ns.map(|since| since.min(now_ns));
         (self.last_packet_ns, self.said_heartbeat) = (now_ns, false);
         if messages {
             (self.last_message_ns, self.said_silence) = (now_ns, false);
@@ -211,11 +213,11 @@ mod tests {
         assert_eq!(tick(&mut watch, &mut lines, 19, None), [(Rule::HeartbeatMissing, None, 18 * SECOND)]);
         assert_eq!(tick(&mut watch, &mut lines, 76, None), [(Rule::Silence, None, 75 * SECOND)]);
         assert_eq!(tick(&mut watch, &mut lines, 500, None), []);
+        assert_eq!(watch.wake_ns(&lines[..1]), u64::MAX);
         // All were silent: when one comes back, the other may take its time too.
         assert_eq!(tick(&mut watch, &mut lines, 501, Some(0)), []);
         assert_eq!(tick(&mut watch, &mut lines, 502, Some(0)), []);
         assert_eq!(tick(&mut watch, &mut lines, 504, Some(0)), []);
         assert_eq!(tick(&mut watch, &mut lines, 505, Some(0)), [(Rule::LineDead, Some(1), 504 * SECOND)]);
-        assert_eq!(watch.wake_ns(&lines[..1]), u64::MAX);
     }
 }

@@ -168,8 +168,11 @@ impl FeedGenerator {
             self.unsettled -= 1;
             self.quiet_until_ns = self.now_ns + self.settling_ns();
         }
-        let waits = self.lines.iter().any(|line| line.held.is_some());
-        if !waits && self.plan.heartbeat_every != 0 && self.packet.is_multiple_of(self.plan.heartbeat_every) {
+        // Not among packets that belong together, and not before a new space has begun with messages.
+        if self.unsettled == 0
+            && self.plan.heartbeat_every != 0
+            && self.packet.is_multiple_of(self.plan.heartbeat_every)
+        {
             self.heartbeat();
         }
         let spacing_ns = self.plan.rhythm.spacing_ns(self.packet, &mut self.random);
@@ -313,14 +316,13 @@ impl FeedGenerator {
         };
         let here = planned.line.is_none_or(|at| at == line);
         match planned.fault {
-            Fault::Gap(_) if here => Way::Lost,
+            Fault::Gap(_) | Fault::Dead if here => Way::Lost,
             Fault::GapBetween if line == 0 => Way::Lost,
             Fault::Duplicate if here => Way::Twice,
             Fault::Reorder if here => Way::Held,
             Fault::Late if planned.line.unwrap_or(0) == line => Way::Late(3 * self.hold_ns()),
             Fault::Late => Way::Lost,
             Fault::Differs if here => Way::Differs,
-            Fault::Dead if here => Way::Lost,
             Fault::StampBack if here => Way::StampBack,
             Fault::Damage(damage) if here => Way::Damaged(damage),
             _ => Way::Usual,
@@ -571,7 +573,8 @@ impl FeedGenerator {
                 continue;
             }
             line_answers.heartbeats += 1;
-            line_answers.messages += units;
+            // It shows what is missing: what is lost after it is another gap.
+            self.lines[index].book(Way::Usual, units, line_answers);
             line_answers.next_sequence = self.head.first + units;
             self.post(index, None);
         }

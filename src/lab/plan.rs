@@ -238,16 +238,16 @@ pub enum PlanError {
 impl FeedPlan {
     /// True if the feed can have this fault.
     pub fn can(&self, fault: Fault) -> bool {
-        use FeedProtocol::{CmeMdp3, IexTp, MoldUdp64, MoldUdp64Itch50, Sequenced};
+        use FeedProtocol::{CboePitch, CmeMdp3, IexTp, MoldUdp64, MoldUdp64Itch50, Sequenced};
         let by_protocol = match fault {
             Fault::Short | Fault::TimeImpossible => self.protocol == MoldUdp64Itch50,
             fault if fault.wish().is_some() => self.protocol == MoldUdp64Itch50,
             Fault::SessionChange => matches!(self.protocol, MoldUdp64Itch50 | IexTp),
             Fault::SentBack => self.says_when_sent(),
-            Fault::Stale | Fault::Future => self.protocol != MoldUdp64,
+            // PITCH says the second now and then; after a gap it is not known for a while.
+            Fault::Stale | Fault::Future => !matches!(self.protocol, CboePitch | MoldUdp64),
             Fault::Damage(Damage::Count) => !matches!(self.protocol, CmeMdp3 | Sequenced),
-            Fault::Damage(Damage::Length) => self.protocol != Sequenced,
-            Fault::Silence => self.protocol != Sequenced,
+            Fault::Damage(Damage::Length) | Fault::Silence => self.protocol != Sequenced,
             _ => true,
         };
         by_protocol && (self.lines.len() > 1 || !fault.needs_two_lines())

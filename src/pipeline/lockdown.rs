@@ -3,7 +3,7 @@
 //! 1. [`enter`], while there is one thread: the journal's directory becomes the working directory and is handed
 //!    to an unprivileged user, that user is become, no capability is kept, `no_new_privs`, Landlock: files only in the
 //!    journal's directory, no network, no signals to others.
-//! 2. [`Lock::role`], first thing in each thread: seccomp with the list of that [`Role`], in [`calls`].
+//! 2. [`Lock::role`], first thing in each thread: seccomp with the list of that [`Role`], in `lockdown/calls.rs`.
 //!
 //! Fails closed: if a step fails, the capture does not start. `docs/security.md` says what this defends and what it does not.
 
@@ -94,8 +94,7 @@ impl Lock {
         if !self.check {
             return Ok(());
         }
-        let allowed: Vec<&str> =
-            forbidden().filter(|attempt| attempt.succeeds()).map(|attempt| attempt.name).collect();
+        let allowed: Vec<&str> = forbidden().filter(Attempt::succeeds).map(|attempt| attempt.name).collect();
         if allowed.is_empty() {
             return Ok(());
         }

@@ -452,7 +452,7 @@ pub fn run(config: CaptureConfig, hooks: &mut dyn Hooks) -> Result<Finished, Sta
     if let (Some(_), Some(keeper)) = (&lock, &mut keeper) {
         keeper.directory_is_current();
         if let Some(events) = &mut events_parts {
-            events.journal = Path::new(".").to_owned();
+            Path::new(".").clone_into(&mut events.journal);
         }
     }
     let said = lock.as_ref().map_or_else(|| NOT_LOCKED.to_owned(), |lock| lock.words.clone());
@@ -645,7 +645,7 @@ fn open_both(
     let input = match input {
         Input::File(_) => Err(open_input(input)?),
         Input::Live(inputs) => {
-            inputs.iter().try_for_each(|input| af_packet::probe(&input.ring).map(|_| ()))?;
+            inputs.iter().try_for_each(|input| af_packet::probe(&input.ring))?;
             Ok(Input::Live(inputs))
         }
     };

@@ -5,7 +5,7 @@
 //! `OUT/<feed>/<schema>/day=YYYY-MM-DD/host=NAME/part-NNNNNN.parquet`
 //!
 //! The day is that of `ts_recv`, UTC. The rows of each file are sorted by `ts_recv`, equal ones in the order of the tape. The tape is
-//! so sorted nearly; what steps back by more than [`HORIZON_NS`] begins a new file, so each file keeps the promise.
+//! so sorted nearly; what steps back by more than `HORIZON_NS` begins a new file, so each file keeps the promise.
 //! The side table goes with the events as rows of time, kind and the JSON object as it stands on tape.
 
 mod part;

@@ -2,7 +2,7 @@
 //!
 //! A difference of two clocks is not a delay unless the clocks agree. So every distribution names both clocks, differences are
 //! signed and never clamped, two pairs of clocks never share a distribution, and what the tape knows of the
-//! capturing clocks ([`Clocks`]) is printed beside them.
+//! capturing clocks (`clocks.rs`) is printed beside them.
 //!
 //! | module | answers |
 //! | --- | --- |

@@ -1,6 +1,6 @@
 //! Feeds of two lines, captures of them, and what `tape decode` says.
 
-use std::io::BufWriter;
+use std::io::{BufWriter, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use wiretape::capture::file::FileOptions;
@@ -8,7 +8,6 @@ use wiretape::feed::{FeedConfig, FeedProtocol, LineConfig};
 use wiretape::journal::options::JUDGE_KEY;
 use wiretape::journal::reader::Tape;
 use wiretape::journal::{Fingerprint, JournalOptions};
-use wiretape::lab::capture_file::CaptureFile;
 use wiretape::lab::generate::FeedGenerator;
 use wiretape::lab::plan::FeedPlan;
 use wiretape::packet::{EpbFlags, LinkType, Marks, Packet};
@@ -44,10 +43,8 @@ pub(crate) fn datagrams(seed: u64, packets: u64) -> Vec<Vec<u8>> {
     let plan = FeedPlan { seed, data_packets: packets, ..FeedPlan::default() };
     let mut generator = FeedGenerator::new(plan).unwrap();
     let (mut frame, mut found) = (Vec::new(), Vec::new());
-    while let Some(made) = generator.next_frame(&mut frame) {
-        if made.line == 0 {
-            found.push(dissect(&packet(&frame, 0)).payload.to_vec());
-        }
+    while generator.next_frame(&mut frame).is_some() {
+        found.push(dissect(&packet(&frame, 0)).payload.to_vec());
         frame.clear();
     }
     found
@@ -106,11 +103,19 @@ pub(crate) fn pcap(path: &Path, datagrams: &[Vec<u8>], fates: &[Fate]) {
         }
     }
     frames.sort_by_key(|(at_ns, _)| *at_ns);
-    let mut file = CaptureFile::new(BufWriter::new(std::fs::File::create(path).unwrap()), true).unwrap();
+    let mut file = BufWriter::new(std::fs::File::create(path).unwrap());
+    // Classic pcap with nanoseconds: magic, version 2.4, UTC, snap length, Ethernet.
+    file.write_all(&0xa1b2_3c4d_u32.to_le_bytes()).unwrap();
+    file.write_all(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    file.write_all(&[0, 0, 4, 0, 1, 0, 0, 0]).unwrap();
     for (at_ns, frame) in &frames {
-        file.write(0, *at_ns, frame).unwrap();
+        let length = frame.len() as u64;
+        for word in [at_ns / 1_000_000_000, at_ns % 1_000_000_000, length, length] {
+            file.write_all(&u32::try_from(word).unwrap().to_le_bytes()).unwrap();
+        }
+        file.write_all(frame).unwrap();
     }
-    file.finish().unwrap();
+    file.flush().unwrap();
 }
 
 pub(crate) struct Quiet;

@@ -15,6 +15,8 @@ use wiretape::wire::dissect;
 
 /// Larger files make slow inputs.
 const MOST_BYTES: u64 = 16_384;
+/// Segments of one input of the IEX target.
+const SEGMENTS: usize = 12;
 /// Packets of one file in an input of the judge.
 const MOST_PACKETS: usize = 8;
 /// The link types of targets/judge.rs, by their place there.
@@ -46,6 +48,9 @@ impl Seeds {
                 self.tree(&entry?.path())?;
             }
             return Ok(());
+        }
+        if path.to_string_lossy().contains("iex-") {
+            self.iex(path)?;
         }
         if path.metadata()?.len() > MOST_BYTES {
             return Ok(());
@@ -96,6 +101,24 @@ impl Seeds {
         Ok(())
     }
 
+    /// Segments of a capture, one by one and in series: from all over the file, since a day's begin has directories and
+    /// states, its middle quotes and trades.
+    fn iex(&mut self, path: &Path) -> io::Result<()> {
+        let mut segments = Vec::new();
+        each_packet(path, |packet| segments.push(dissect(packet).payload.to_vec()));
+        let step = segments.len() / 64 + 1;
+        for series in segments.chunks(SEGMENTS).step_by(step.div_ceil(SEGMENTS)) {
+            let mut input = Vec::new();
+            for segment in series {
+                input.extend(u16::try_from(segment.len()).unwrap_or(0).to_le_bytes());
+                input.extend(segment);
+            }
+            self.put("iex", &input)?;
+            series.first().map_or(Ok(()), |segment| self.put("iex", segment))?;
+        }
+        Ok(())
+    }
+
     fn program(&mut self, program: &Program) -> io::Result<()> {
         self.put("ddd", program.to_ddd().as_bytes())?;
         let Ok(count) = u8::try_from(program.insns().len()) else { return Ok(()) };
@@ -112,7 +135,8 @@ impl Seeds {
 
 fn each_packet(path: &Path, mut body: impl FnMut(&Packet<'_>)) {
     let Some(path) = path.to_str() else { return };
-    let Ok(mut source) = FileSource::open(FileOptions { path: path.to_owned(), ..FileOptions::default() }) else {
+    let Ok(mut source) = FileSource::open(FileOptions { path: path.to_owned(), ..FileOptions::default() })
+    else {
         return;
     };
     while let Ok(Take::Lease(mut lease)) = source.take() {
@@ -134,7 +158,8 @@ fn main() -> io::Result<()> {
         port,
         source: source.map(|source| source.parse().expect("an address")),
     };
-    let groups = [group("239.1.2.3", None, None), group("233.54.12.111", Some(26477), Some("206.200.127.138"))];
+    let groups =
+        [group("239.1.2.3", None, None), group("233.54.12.111", Some(26477), Some("206.200.127.138"))];
     for groups in [&groups[..1], &groups[..]] {
         if let Ok(program) = for_groups(groups) {
             seeds.program(&program)?;

@@ -18,7 +18,7 @@
 //! `EndOfEvent`), if the event's end came in the same packet. The priority of an order has no field in DBN; it stays on the tape.
 //!
 //! Rules: values that are too wide, negative quantities, levels without a quantity (no row), prices beyond 64 bits at 1e-9,
-//! unknown enumerations. After a gap, or a message that cannot be read, records are flagged `MAYBE_BAD_BOOK` until a new
+//! unknown enumerations, more instruments than there is room for. After a gap, or a message that cannot be read, records are flagged `MAYBE_BAD_BOOK` until a new
 //! sequence space or a channel reset.
 
 mod fields;

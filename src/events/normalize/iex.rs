@@ -6,8 +6,8 @@
 //! | trade report | `trades`; `tbbo` with the last quote before it, if the instrument had one; side row with trade number and sale condition |
 //! | trade break | side row `break` |
 //! | price level update | side row `level` |
-//! | add, modify, delete, executed, clear book | `mbo`: [`orders`] |
-//! | trading status, operational halt, short sale test, security event | `status`: [`status`] |
+//! | add, modify, delete, executed, clear book | `mbo`: `orders.rs` |
+//! | trading status, operational halt, short sale test, security event | `status`: `status.rs` |
 //! | security directory | `definition`; side row with what DBN has no field for |
 //! | official price | `statistics`: opening or closing price |
 //! | auction information | `imbalance`; side row with what DBN has no field for |
@@ -33,6 +33,9 @@ use crate::time::delta_ns;
 use dbn::{FlagSet, HasRType, RecordHeader, UNDEF_PRICE, flags};
 use orders::LiveOrders;
 use quotes::{Crossed, Quote};
+
+/// Live orders that there is room for: 128 MiB, of which is touched what is used, if the feed is one of orders.
+const MAX_ORDERS: usize = 1 << 20;
 
 /// Makes events of IEX messages.
 #[derive(Debug)]
@@ -140,8 +143,13 @@ impl Moment {
 }
 
 impl Iex {
-    /// Nothing has been seen.
+    /// Nothing has been seen; room for more orders than IEX has at once.
     pub fn new(feed: &FeedConfig) -> Self {
+        Self::with_capacity(feed, MAX_ORDERS)
+    }
+
+    /// As [`Iex::new`], with room for `orders` live orders.
+    pub fn with_capacity(feed: &FeedConfig, orders: usize) -> Self {
         Self {
             publisher_id: feed.publisher_id,
             channel_id: feed.channel_id,
@@ -149,7 +157,7 @@ impl Iex {
             end: PacketEnd::default(),
             numbering: Numbering::new(feed),
             instruments: Vec::new(),
-            orders: LiveOrders::default(),
+            orders: LiveOrders::with_capacity(orders),
             crossed: Crossed::new(feed.limits.crossed_ms),
             begun: false,
             gaps: 0,
@@ -218,9 +226,9 @@ impl Iex {
         };
         let Some((at, id)) = self.instrument(*symbol, moment, out) else { return };
         match message {
-            Message::QuoteUpdate(quote) => self.quote(quote, at, moment, out),
-            Message::TradeReport(trade) => self.trade(trade, at, moment, out),
-            Message::PriceLevel(level) => quotes::level(level, id, moment, out),
+            Message::QuoteUpdate(quote) => self.quote(*quote, at, moment, out),
+            Message::TradeReport(trade) => self.trade(*trade, at, moment, out),
+            Message::PriceLevel(level) => quotes::level(*level, id, moment, out),
             Message::TradeBreak(broken) => {
                 let trade = broken.trade_id().cast_unsigned();
                 let (at_ns, ts_event, seq) = (moment.arrival.stamp.ns, moment.ts_event, moment.seq);
@@ -231,12 +239,12 @@ impl Iex {
             | Message::ShortSale(_)
             | Message::SecurityEvent(_) => self.status(message, id, moment, out),
             Message::SecurityDirectory(directory) => {
-                self.directory(directory, at, moment, out);
+                self.directory(*directory, at, moment, out);
                 self.other(message, id, moment, out);
             }
-            Message::OfficialPrice(official) => self.official(official, id, moment, out),
+            Message::OfficialPrice(official) => self.official(*official, id, moment, out),
             Message::AuctionInformation(auction) => {
-                self.auction(auction, id, moment, out);
+                self.auction(*auction, id, moment, out);
                 self.other(message, id, moment, out);
             }
             Message::AddOrder(_)
@@ -264,7 +272,8 @@ impl Normalizer for Iex {
         let ts_in_delta = Self::delta(arrival, frame, out);
         let is_by_order = iextp::parts(&frame.header.space).0 == protocol_id::DEEP_PLUS;
         let mut next = frame.header.first;
-        for (seq, bytes) in (frame.header.first..).zip(frame.messages()) {
+        // Messages first: numbers are asked for only while there are messages, so that they end at 2^64 - 1.
+        for (bytes, seq) in frame.messages().zip(frame.header.first..) {
             next = seq + 1;
             if seq - frame.header.first < u64::from(skip) {
                 continue;

@@ -5,8 +5,11 @@ use super::*;
 use crate::packet::Verdict;
 use proptest::prelude::*;
 
+/// Offset and width of a field.
+type Place = (usize, usize);
+
 /// Type, length, and offsets with widths, as the specifications' tables have them.
-const SPECIFIED: [(u8, usize, &[(usize, usize)]); 20] = [
+const SPECIFIED: [(u8, usize, &[Place]); 20] = [
     (b'S', 10, &[(1, 1), (2, 8)]),
     (b'D', 31, &[(1, 1), (2, 8), (10, 8), (18, 4), (22, 8), (30, 1)]),
     (b'H', 22, &[(1, 1), (2, 8), (10, 8), (18, 4)]),

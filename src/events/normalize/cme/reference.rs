@@ -12,6 +12,9 @@ use dbn::{
     TradingEvent, rtype,
 };
 
+/// Instruments that there is room for: several times what a channel of the exchange has.
+const INSTRUMENTS: usize = 1 << 20;
+
 /// `SecurityTradingStatus`: what it is called, whether trades happen, whether quotes are taken (`~`: not said).
 fn status_of(status: i64) -> Option<(StatusAction, u8, u8)> {
     Some(match status {
@@ -123,7 +126,7 @@ impl Cme {
         else {
             return;
         };
-        let id = self.define(security, symbol, &root, fields, at, out);
+        let Some(id) = self.define(security, symbol, &root, fields, at, out) else { return };
         let mut record = InstrumentDefMsg {
             hd: RecordHeader::new::<InstrumentDefMsg>(
                 rtype::INSTRUMENT_DEF,
@@ -160,7 +163,7 @@ impl Cme {
         }
     }
 
-    /// Notes the instrument; answers its id in records.
+    /// Notes the instrument; answers its id in records, or `None` if there are more than there is room for.
     fn define(
         &mut self,
         security: u32,
@@ -169,7 +172,11 @@ impl Cme {
         fields: &Definition,
         at: &At<'_>,
         out: &mut Output,
-    ) -> u32 {
+    ) -> Option<u32> {
+        if self.instruments.len() >= INSTRUMENTS && !self.instruments.contains_key(&security) {
+            out.broken(Rule::InstrumentsFull, at.arrival, at.seq, security.into());
+            return None;
+        }
         let known = self.instruments.entry(security).or_default();
         if !known.defined {
             let wanted = std::str::from_utf8(symbol).ok().and_then(|symbol| self.wanted.get(symbol));
@@ -178,7 +185,7 @@ impl Cme {
             *known = Instrument { id, group, asset, defined: true };
             self.symbols.learn(id, symbol, at.arrival, out);
         }
-        known.id
+        Some(known.id)
     }
 
     fn leg(

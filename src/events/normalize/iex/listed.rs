@@ -15,7 +15,7 @@ impl Iex {
     /// A definition: symbol, round lot, stock. What DBN has no field for (flags, adjusted closing price, tier) is in the side row.
     pub(super) fn directory(
         &mut self,
-        directory: &SecurityDirectory<'_>,
+        directory: SecurityDirectory<'_>,
         at: usize,
         moment: &Moment,
         out: &mut Output,
@@ -47,7 +47,7 @@ impl Iex {
 
     pub(super) fn official(
         &mut self,
-        official: &OfficialPrice<'_>,
+        official: OfficialPrice<'_>,
         id: u32,
         moment: &Moment,
         out: &mut Output,
@@ -73,7 +73,7 @@ impl Iex {
     /// An imbalance: prices of 0 are undefined. The collar's reference price is in the side row.
     pub(super) fn auction(
         &mut self,
-        auction: &AuctionInformation<'_>,
+        auction: AuctionInformation<'_>,
         id: u32,
         moment: &Moment,
         out: &mut Output,

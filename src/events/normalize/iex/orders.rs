@@ -20,19 +20,22 @@ use crate::events::rules::Rule;
 use crate::feed::iex::{AddOrder, Message, OrderDelete, OrderExecuted, OrderModify};
 use dbn::{Action, MboMsg, Schema, Side, UNDEF_PRICE, rtype};
 
-/// Most orders that live at once.
-const MAX_ORDERS: usize = 1 << 20;
-
-/// The orders that rest. Made when the first order comes: TOPS and DEEP have none.
-#[derive(Default, Debug)]
-pub(super) struct LiveOrders(Option<Orders>);
+/// The orders that rest. The table is made when the first order comes: TOPS and DEEP have none.
+#[derive(Debug)]
+pub(super) struct LiveOrders {
+    capacity: usize,
+    table: Option<Orders>,
+}
 
 impl LiveOrders {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self { capacity, table: None }
+    }
     fn table(&mut self) -> &mut Orders {
-        self.0.get_or_insert_with(|| Orders::with_capacity(MAX_ORDERS))
+        self.table.get_or_insert_with(|| Orders::with_capacity(self.capacity))
     }
     pub(super) fn clear(&mut self) {
-        if let Some(orders) = &mut self.0 {
+        if let Some(orders) = &mut self.table {
             orders.clear();
         }
     }
@@ -62,10 +65,10 @@ fn size_in(quantity: u64) -> u32 {
 impl Iex {
     pub(super) fn order(&mut self, message: &Message<'_>, at: usize, moment: &Moment, out: &mut Output) {
         match message {
-            Message::AddOrder(add) => self.add(add, at, moment, out),
-            Message::OrderModify(modify) => self.modify(modify, at, moment, out),
-            Message::OrderDelete(delete) => self.delete(delete, at, moment, out),
-            Message::OrderExecuted(executed) => self.executed(executed, at, moment, out),
+            Message::AddOrder(add) => self.add(*add, at, moment, out),
+            Message::OrderModify(modify) => self.modify(*modify, at, moment, out),
+            Message::OrderDelete(delete) => self.delete(*delete, at, moment, out),
+            Message::OrderExecuted(executed) => self.executed(*executed, at, moment, out),
             _ => self.clear_book(at, moment, out),
         }
     }
@@ -74,7 +77,7 @@ impl Iex {
     fn book_of(&self, at: usize) -> u32 {
         let cleared = self.instruments.get(at).map_or(0, |instrument| instrument.cleared);
         // Places are below 2^16: `MAX_SYMBOLS`.
-        u32::from(cleared) << 16 | (at & 0xffff) as u32
+        u32::from(cleared) << 16 | u32::try_from(at & 0xffff).unwrap_or(0)
     }
 
     /// The live order, if it is one of the instrument's book.
@@ -124,7 +127,7 @@ impl Iex {
         out.put(Schema::Mbo, &record);
     }
 
-    fn add(&mut self, add: &AddOrder<'_>, at: usize, moment: &Moment, out: &mut Output) {
+    fn add(&mut self, add: AddOrder<'_>, at: usize, moment: &Moment, out: &mut Output) {
         let (number, size) = (add.order().cast_unsigned(), add.size());
         let price = moment.positive_price(add.price(), out);
         moment.check_size(size, out);
@@ -158,7 +161,7 @@ impl Iex {
         }
     }
 
-    fn modify(&mut self, modify: &OrderModify<'_>, at: usize, moment: &Moment, out: &mut Output) {
+    fn modify(&mut self, modify: OrderModify<'_>, at: usize, moment: &Moment, out: &mut Output) {
         let (number, size) = (modify.order().cast_unsigned(), modify.size());
         let price = moment.positive_price(modify.price(), out);
         moment.check_size(size, out);
@@ -174,11 +177,11 @@ impl Iex {
             before.is_some_and(|order| order.price == price && order.quantity >= u64::from(size));
         if before.is_some() && keeps != taken_to_keep {
             let id = self.instruments.get(at).map_or(0, |instrument| instrument.id);
-            self.other(&Message::OrderModify(*modify), id, moment, out);
+            self.other(&Message::OrderModify(modify), id, moment, out);
         }
     }
 
-    fn delete(&mut self, delete: &OrderDelete<'_>, at: usize, moment: &Moment, out: &mut Output) {
+    fn delete(&mut self, delete: OrderDelete<'_>, at: usize, moment: &Moment, out: &mut Output) {
         let number = delete.order().cast_unsigned();
         let before = self.live(number, at, moment, out);
         let gone = before.and_then(|_| self.orders.table().delete(number).ok());
@@ -188,7 +191,7 @@ impl Iex {
         self.put_order(at, &Mbo { action: Action::Cancel, order: number, side, price, size }, moment, out);
     }
 
-    fn executed(&mut self, executed: &OrderExecuted<'_>, at: usize, moment: &Moment, out: &mut Output) {
+    fn executed(&mut self, executed: OrderExecuted<'_>, at: usize, moment: &Moment, out: &mut Output) {
         let (number, size) = (executed.order().cast_unsigned(), executed.size());
         let price = moment.positive_price(executed.price(), out);
         moment.check_size(size, out);
@@ -214,7 +217,7 @@ impl Iex {
         }
         self.put_trade(at, takes, (price, size), moment, out);
         let id = self.instruments.get(at).map_or(0, |instrument| instrument.id);
-        self.other(&Message::OrderExecuted(*executed), id, moment, out);
+        self.other(&Message::OrderExecuted(executed), id, moment, out);
     }
 
     fn clear_book(&mut self, at: usize, moment: &Moment, out: &mut Output) {

@@ -64,7 +64,7 @@ fn side_of(price: Price4, size: u32, moment: &Moment, out: &mut Output) -> (i64,
     (moment.price(price, out), size)
 }
 
-pub(super) fn level(level: &PriceLevel<'_>, instrument_id: u32, moment: &Moment, out: &mut Output) {
+pub(super) fn level(level: PriceLevel<'_>, instrument_id: u32, moment: &Moment, out: &mut Output) {
     let price = moment.positive_price(level.price(), out);
     out.side(&SideRow::Level {
         at_ns: moment.arrival.stamp.ns,
@@ -81,7 +81,7 @@ pub(super) fn level(level: &PriceLevel<'_>, instrument_id: u32, moment: &Moment,
 }
 
 impl Iex {
-    pub(super) fn quote(&mut self, quote: &QuoteUpdate<'_>, at: usize, moment: &Moment, out: &mut Output) {
+    pub(super) fn quote(&mut self, quote: QuoteUpdate<'_>, at: usize, moment: &Moment, out: &mut Output) {
         let (bid_px, bid_sz) = side_of(quote.bid_price(), quote.bid_size(), moment, out);
         let (ask_px, ask_sz) = side_of(quote.ask_price(), quote.ask_size(), moment, out);
         let top = BidAskPair { bid_px, ask_px, bid_sz, ask_sz, bid_ct: 0, ask_ct: 0 };
@@ -115,18 +115,18 @@ impl Iex {
         };
         out.put(Schema::Mbp1, &record);
         if changed {
-            self.flags_row(quote.flags(), id, moment, out);
+            Self::flags_row(quote.flags(), id, moment, out);
         }
     }
 
-    fn flags_row(&mut self, flags: u8, instrument_id: u32, moment: &Moment, out: &mut Output) {
+    fn flags_row(flags: u8, instrument_id: u32, moment: &Moment, out: &mut Output) {
         let text = format!("flags={flags:#04x}");
         let (at_ns, ts_event, seq) = (moment.arrival.stamp.ns, moment.ts_event, moment.seq);
         let message = "quote update";
         out.side(&SideRow::Other { at_ns, ts_event, instrument_id, seq, message, fields: &text });
     }
 
-    pub(super) fn trade(&mut self, trade: &TradeReport<'_>, at: usize, moment: &Moment, out: &mut Output) {
+    pub(super) fn trade(&mut self, trade: TradeReport<'_>, at: usize, moment: &Moment, out: &mut Output) {
         let price = moment.positive_price(trade.price(), out);
         moment.check_size(trade.size(), out);
         if moment.is_by_order {
@@ -134,7 +134,7 @@ impl Iex {
         }
         self.put_trade(at, Side::None, (price, trade.size()), moment, out);
         let id = self.instruments.get(at).map_or(0, |instrument| instrument.id);
-        self.other(&Message::TradeReport(*trade), id, moment, out);
+        self.other(&Message::TradeReport(trade), id, moment, out);
     }
 
     /// A trade, and the same with the quote before it if there was one.
