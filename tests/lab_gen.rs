@@ -7,9 +7,12 @@ mod common;
 use common::need_tool;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
+use wiretape::cli::engine::feed_config_text;
+use wiretape::config::Config;
+use wiretape::feed::FeedProtocol;
 use wiretape::lab::fault::{Damage, Fault};
 use wiretape::lab::r#gen::{Content, GenOptions, Output, run};
-use wiretape::lab::plan::{FeedPlan, PlannedFault};
+use wiretape::lab::plan::{FeedPlan, LinePlan, PlannedFault};
 use wiretape::lab::rhythm::Rhythm;
 use wiretape::lab::send::Pace;
 
@@ -78,4 +81,20 @@ fn plain_frames_are_sound_packets_of_every_kind() {
         &AtomicBool::new(false),
     );
     assert!(error.unwrap_err().to_string().starts_with("cannot write /nowhere/x: "));
+}
+
+#[test]
+fn the_configuration_that_is_written_describes_the_feed() {
+    let dir = tempfile::tempdir().unwrap();
+    for (_, protocol) in FeedProtocol::ALL {
+        let lines = vec![LinePlan::usual(0), LinePlan::usual(1)];
+        let plan = FeedPlan { protocol, lines, ..FeedPlan::default() };
+        let path = dir.path().join(protocol.name());
+        std::fs::write(&path, feed_config_text(&plan).unwrap()).unwrap();
+        let config = Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        let [feed] = &config.feeds[..] else { panic!("one feed") };
+        let expected = plan.feed_config("generated");
+        assert_eq!((&feed.lines, feed.protocol, feed.limits), (&expected.lines, protocol, expected.limits));
+        assert!(protocol != FeedProtocol::Sequenced || feed.layout == expected.layout);
+    }
 }

@@ -5,12 +5,13 @@
 
 use super::common::{self, Retain};
 use crate::config::Config;
-use crate::feed::FeedProtocol;
+use crate::feed::{self, FeedProtocol, Limits, LineConfig};
 use crate::lab::plan::{FeedPlan, LinePlan, PlannedFault};
 use crate::lab::rhythm::Rhythm;
 use crate::pipeline::ladder::Shed;
 use crate::pipeline::placement::{Layout, Pair};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -523,8 +524,22 @@ pub fn feed_plan(args: &GenArgs, now_ns: u64) -> FeedPlan {
 /// # Errors
 /// What the TOML writer says.
 pub fn feed_config_text(plan: &FeedPlan) -> Result<String, toml::ser::Error> {
-    let feed = plan.feed_config("generated");
-    toml::to_string(&std::collections::BTreeMap::from([("feed", [feed])]))
+    #[derive(Serialize)]
+    struct File {
+        feed: [Feed; 1],
+    }
+    #[derive(Serialize)]
+    struct Feed {
+        name: String,
+        protocol: FeedProtocol,
+        limits: Limits,
+        layout: Option<feed::sequenced::Layout>,
+        line: Vec<LineConfig>,
+    }
+    let config = plan.feed_config("generated");
+    let layout = (config.protocol == FeedProtocol::Sequenced).then_some(config.layout);
+    let (name, protocol, limits) = (config.name, config.protocol, config.limits);
+    toml::to_string(&File { feed: [Feed { name, protocol, limits, layout, line: config.lines }] })
 }
 
 /// Words of `wiretape config`.

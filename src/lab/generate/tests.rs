@@ -77,7 +77,7 @@ fn look(frame: &[u8], ip_at: usize) -> (&'static str, Option<(String, u64, u64)>
             b'A' | b'C' => 36,
             b'H' => 25,
             b'I' => 50,
-            b'Q' | b'F' => 40,
+            b'F' | b'Q' => 40,
             b'E' => 31,
             b'X' => 23,
             b'D' => 19,
