@@ -345,4 +345,5 @@ verdicts! {
     SEQUENCED_TRUNCATED = 200, "sequenced-truncated", "Shorter than the configured fields reach";
     SEQUENCED_OVERFLOW = 201, "sequenced-overflow", "Sequence number plus count passes what the field can hold, or a send time 2^64 ns";
     SEQUENCED_BAD_BLOCK = 202, "sequenced-bad-block", "A block's length runs past the datagram or does not cover its header, or blocks do not follow each other";
+    SEQUENCED_BAD_COUNT = 203, "sequenced-bad-count", "A block counts more messages than a datagram has bytes";
 }

@@ -4,7 +4,7 @@
 //!
 //! - A datagram uses as many numbers as it counts, or one, if it counts nothing or the feed numbers packets
 //!   ([`Numbers::Packet`]). One that counts 0, or bears the layout's [`Heartbeat`] mark, uses none: a heartbeat. It carries the next number, or the
-//!   last one sent, as the mark says.
+//!   last one sent, as the mark says. More messages than a datagram can have bytes are refused (`sequenced-bad-count`).
 //! - A field narrower than 64 bits must start over some day. Without [`Layout::wraps_to`] a datagram that would pass its highest number
 //!   is refused (`sequenced-overflow`), and numbers that begin again at 1 are a restart to the sequence tracker, as in every feed. With it, the
 //!   datagram that begins at `wraps_to`, or in which the highest number is passed, begins a new sequence space
@@ -202,6 +202,10 @@ impl Layout {
     fn block(&self, block: &[u8]) -> Result<Block, Verdict> {
         let first = self.number(block, self.sequence)?;
         let count = self.optional(block, self.count)?.unwrap_or(1);
+        // A count that lies would use up numbers that messages still to come need.
+        if count > MAX_PAYLOAD_BYTES as u64 {
+            return Err(Verdict::SEQUENCED_BAD_COUNT);
+        }
         let mark = self.optional(block, self.heartbeat.map(Heartbeat::field))?;
         let marked = self.heartbeat.filter(|heartbeat| mark == Some(heartbeat.value));
         let units = match (marked, self.numbers) {

@@ -346,8 +346,11 @@ impl Pitch {
         if let Some(place) = self.places.get(&key) {
             return Some((*place, self.known(*place)));
         }
-        let place =
-            u32::try_from(self.instruments.len()).ok().filter(|place| (*place as usize) < MAX_INSTRUMENTS)?;
+        let room = self.instruments.len() < MAX_INSTRUMENTS;
+        let Some(place) = u32::try_from(self.instruments.len()).ok().filter(|_| room) else {
+            out.broken(Rule::InstrumentsFull, at.arrival, at.seq, 0);
+            return None;
+        };
         let written = key.trim_ascii().escape_ascii().to_string();
         let id = self.wanted.get(&written).copied().unwrap_or_else(|| self.fresh_id());
         self.symbols.learn(id, &key, at.arrival, out);

@@ -141,6 +141,22 @@ fn numbers_that_no_field_can_hold_are_refused() {
     assert_eq!(header(sent, &bytes), Err(Verdict::SEQUENCED_OVERFLOW));
 }
 
+/// Bug: a forged count of nearly 2^64 made all that followed a duplicate, and the tracker's sums overflow. Cause: any count was believed.
+/// Fix: no datagram has more messages than bytes.
+#[test]
+fn a_count_that_no_datagram_can_hold_is_refused() {
+    let layout = Layout { sequence: field(0, 1), count: Some(field(1, 8)), ..Layout::default() };
+    for (count, expected) in [
+        (200, Ok(200)),
+        (65_508, Err(Verdict::SEQUENCED_BAD_COUNT)),
+        (u64::MAX, Err(Verdict::SEQUENCED_BAD_COUNT)),
+    ] {
+        let mut bytes = vec![1];
+        bytes.extend(count.to_be_bytes());
+        assert_eq!(header(layout, &bytes).map(|header| header.units), expected);
+    }
+}
+
 #[test]
 fn a_narrow_number_that_starts_over_begins_a_new_space_and_no_gap() {
     for wraps_to in [0, 1] {
