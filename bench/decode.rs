@@ -5,7 +5,7 @@
 //! walks over the same bytes with every contender in turn, so that the machine's moods meet all of them:
 //!
 //! - `walk`: adds up the bytes, eight at a time: what reading the memory costs;
-//! - `itch5`: the fastest ITCH crate of the registry steps over the messages and hands them out, nothing else;
+//! - `itch5`: an ITCH crate of the registry steps over the messages and hands them out, nothing else (others were not timed);
 //! - `decode`: our framing and structure checks, every message read into its fields, nothing else;
 //! - `normalize`: framing, structure, books, rules, DBN records, side rows;
 //! - `room`: the same from the packet's Ethernet header on, checksums and arbitration of lines included.

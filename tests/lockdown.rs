@@ -96,6 +96,36 @@ fn every_thread_is_locked_down_and_the_capture_works() {
     });
 }
 
+/// The control thread must still see the link, and bind again without privilege.
+#[test]
+fn an_interface_that_goes_and_comes_back_is_captured_from_again() {
+    run_in_netns(|lab| {
+        let live = Live::start(&["--lockdown", "--json"]);
+        lab.netlink().delete(Lab::RECEIVER).unwrap();
+        live.wait_for("wt1: the interface is gone; the capture waits for it to come back");
+        lab.netlink().create_veth(Lab::SENDER, Lab::RECEIVER, Lab::MTU).unwrap();
+        for end in [Lab::SENDER, Lab::RECEIVER] {
+            lab.netlink().silence_ipv6(end).unwrap();
+            lab.netlink().set_up(end, true).unwrap();
+        }
+        live.wait_for("wt1: link is up");
+        send_frames(100);
+        let report = live.stop().says(0, &[]).json();
+        assert_eq!(number(&report, "/packets/accepted"), 100, "{report}");
+    });
+}
+
+/// Its system call is another.
+#[test]
+fn waiting_in_poll_works_too() {
+    run_in_netns(|_| {
+        let live = Live::start(&["--lockdown", "--check-lockdown", "--mode", "throughput", "--json"]);
+        send_frames(500);
+        let report = live.stop().says(0, &[]).json();
+        assert_eq!(number(&report, "/packets/accepted"), 500, "{report}");
+    });
+}
+
 #[test]
 fn without_a_lockdown_report_and_tape_say_so() {
     let dir = tempfile::tempdir().unwrap();

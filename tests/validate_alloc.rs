@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use wiretape::clock::{Clock, SystemClock};
-use wiretape::feed::itch50::encode::{AddOrder, Message};
+use wiretape::feed::itch50::messages::{AddOrder, Message};
 use wiretape::feed::moldudp64::{self, Encoder};
 use wiretape::packet::{EpbFlags, LinkType, Marks, Packet, Verdict};
 use wiretape::time::{Stamp, StampClock};

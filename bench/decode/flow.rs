@@ -1,8 +1,8 @@
-//! An order flow like a day of Nasdaq's: 8,000 stocks of very unequal popularity, prices that crowd near the best, a million live
+//! An order flow as busy feeds have it: 8,000 stocks of very unequal popularity, prices that crowd near the best, a million live
 //! orders, most of which are deleted soon after they were added.
 //!
 //! Of 1,000 messages 437 add (7 with a participant), 420 delete, 80 replace, 25 execute, 10 cancel in part, 20 tell an imbalance,
-//! 5 trade against a hidden order, 3 execute at another price: about what the published sample days have.
+//! 5 trade against a hidden order, 3 execute at another price. The shares are chosen, not counted from a day's file.
 
 use std::net::Ipv4Addr;
 use wiretape::feed::itch50::messages::{

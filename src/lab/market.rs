@@ -8,7 +8,7 @@
 mod book;
 
 use super::random::SplitMix64;
-use crate::feed::itch50::encode::{
+use crate::feed::itch50::messages::{
     AddOrder, AddOrderMpid, Common, CrossTrade, Message, OrderCancel, OrderDelete, OrderExecuted,
     OrderExecutedPrice, OrderReplace, StockDirectory, SystemEvent, Trade, TradingAction,
 };

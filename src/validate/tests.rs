@@ -1,6 +1,6 @@
 //! The judge over frames as they come from a wire.
 use super::*;
-use crate::feed::itch50::encode::{AddOrder, Message, OrderDelete};
+use crate::feed::itch50::messages::{AddOrder, Message, OrderDelete};
 use crate::feed::moldudp64::{self, Encoder, Session};
 use crate::packet::{EpbFlags, LinkType};
 use crate::time::{Stamp, StampClock};

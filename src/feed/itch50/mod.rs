@@ -6,8 +6,6 @@
 //! structure. The messages as values are in [`messages`].
 
 pub mod messages;
-/// The name under which generators know them.
-pub use messages as encode;
 
 use super::frame::Frame;
 use super::moldudp64;

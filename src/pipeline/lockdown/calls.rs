@@ -115,19 +115,13 @@ const CONTROL: &[i64] = &[
     libc::SYS_ppoll,
     libc::SYS_sendto, // questions to rtnetlink, on the socket that is open
     libc::SYS_recvfrom,
-    libc::SYS_sendmsg, // READY=1 on systemd's socket, which is open
     libc::SYS_recvmsg,
     libc::SYS_getsockopt,
-    libc::SYS_setsockopt, // memberships, when an interface has come back
-    libc::SYS_bind,       // the ring's socket, when an interface has come back
-    libc::SYS_kill,       // the process that puts the NIC's stamping back
+    libc::SYS_getsockname, // whether the ring's socket is still bound: an interface that is gone
+    libc::SYS_setsockopt,  // memberships, when an interface has come back
+    libc::SYS_bind,        // the ring's socket, when an interface has come back
     libc::SYS_wait4,
     libc::SYS_sched_getaffinity,
-    libc::SYS_munlockall,
-    libc::SYS_getrusage,
-    libc::SYS_sysinfo,
-    libc::SYS_uname,
-    libc::SYS_sched_setscheduler,
 ];
 
 /// Names that only some architectures have.
