@@ -5,6 +5,7 @@ pub mod common;
 pub mod iex;
 pub mod itch50;
 pub mod numbering;
+mod order_records;
 pub mod pitch;
 
 use super::output::{Arrival, Output};

@@ -28,7 +28,8 @@
 mod reference;
 
 use super::Normalizer;
-use super::common::{DayClock, PacketEnd, StampWatch, Symbols, c, in_delta, price4, sequence32};
+use super::common::{DayClock, PacketEnd, StampWatch, Symbols, in_delta, price4};
+use super::order_records::{At, Mbo, Publisher, letter, size32};
 use crate::book::{Books, Fault, Order, Side};
 use crate::events::output::{Arrival, Output};
 use crate::events::rules::Rule;
@@ -41,7 +42,7 @@ use crate::feed::itch50::{Kind, check};
 use crate::feed::{FeedConfig, Frame};
 use crate::sys::advice::{prefer_huge_pages, prefetch};
 use crate::time::{Stamp, StampClock};
-use dbn::{FlagSet, MboMsg, RecordHeader, Schema, TradeMsg, UNDEF_PRICE, UNDEF_TIMESTAMP, flags, rtype};
+use dbn::{UNDEF_PRICE, UNDEF_TIMESTAMP, flags};
 use std::collections::BTreeMap;
 
 /// Live orders that there is room for: more than Nasdaq has at once. 256 MiB, of which is touched what is used.
@@ -78,8 +79,7 @@ impl Instrument {
 /// Makes events of ITCH 5.0.
 #[derive(Debug)]
 pub struct Itch50 {
-    publisher_id: u16,
-    channel_id: u8,
+    publisher: Publisher,
     wanted: BTreeMap<String, u32>,
     crossed_limit_ns: u64,
     clock: DayClock,
@@ -103,39 +103,6 @@ pub struct Itch50 {
     text: String,
 }
 
-/// Where and when a message is.
-#[derive(Clone, Copy)]
-struct At<'a> {
-    arrival: &'a Arrival,
-    seq: u64,
-    ts_event: u64,
-    delta: i32,
-    flags: u8,
-}
-
-/// What distinguishes one MBO record of a message from the next.
-#[derive(Clone, Copy)]
-struct Mbo {
-    id: u32,
-    order: u64,
-    action: u8,
-    side: u8,
-    price: i64,
-    size: u32,
-}
-
-const fn letter(side: Side) -> u8 {
-    match side {
-        Side::Bid => b'B',
-        Side::Ask => b'A',
-    }
-}
-
-/// Quantities come from 32-bit fields and only shrink.
-fn size32(quantity: u64) -> u32 {
-    u32::try_from(quantity).unwrap_or(u32::MAX)
-}
-
 impl Itch50 {
     /// For a feed, with room for more orders than Nasdaq has.
     pub fn new(feed: &FeedConfig) -> Self {
@@ -147,8 +114,7 @@ impl Itch50 {
         let books = Books::with_capacity(orders);
         prefer_huge_pages(books.orders().memory());
         Self {
-            publisher_id: feed.publisher_id,
-            channel_id: feed.channel_id,
+            publisher: Publisher::of(feed),
             wanted: feed.symbols.clone(),
             crossed_limit_ns: u64::from(feed.limits.crossed_ms) * 1_000_000,
             clock: DayClock::new(feed.utc_offset_s),
@@ -254,7 +220,7 @@ impl Itch50 {
         let price = check_order(at, add.shares, add.price, out);
         let order = Order { instrument: locate.into(), side, price, quantity: add.shares.into() };
         self.enter(at, add.order, &order, out);
-        self.mbo(
+        self.publisher.mbo(
             at,
             out,
             Mbo { id, order: add.order, action: b'A', side: letter(side), price, size: add.shares },
@@ -312,7 +278,7 @@ impl Itch50 {
         self.look_crossed(at, before.instrument);
         self.gone(at, old, &before, size32(before.quantity), out);
         let (id, side) = (self.id(before.instrument), letter(before.side));
-        self.mbo(at, out, Mbo { id, order: new, action: b'A', side, price, size: shares });
+        self.publisher.mbo(at, out, Mbo { id, order: new, action: b'A', side, price, size: shares });
     }
 
     /// A replacement whose new number is in use, or has no room: done in two steps.
@@ -351,7 +317,7 @@ impl Itch50 {
         } else if printable {
             // The order is not known, what was traded is.
             let id = self.settle(executed.common.locate).id;
-            self.traded(at, out, id, b'N', price, executed.shares);
+            self.publisher.traded(at, out, id, b'N', price, executed.shares);
         }
     }
 
@@ -389,10 +355,10 @@ impl Itch50 {
     ) {
         let id = self.id(order.instrument);
         if printable {
-            self.traded(at, out, id, letter(order.side.opposite()), price, size);
+            self.publisher.traded(at, out, id, letter(order.side.opposite()), price, size);
         }
         let side = letter(order.side);
-        self.mbo(at, out, Mbo { id, order: number, action: b'F', side, price, size });
+        self.publisher.mbo(at, out, Mbo { id, order: number, action: b'F', side, price, size });
         self.gone(at, number, order, size, out);
     }
 
@@ -404,51 +370,14 @@ impl Itch50 {
         if instrument.crossed_ns > 0 {
             self.look_crossed(at, order.instrument);
         }
-        self.mbo(at, out, Mbo { id, order: number, action: b'C', side, price: order.price, size });
+        self.publisher.mbo(at, out, Mbo { id, order: number, action: b'C', side, price: order.price, size });
     }
 
     fn trade(&mut self, at: &At<'_>, trade: &Trade, out: &mut Output) {
         let id = self.instrument(at, trade.common.locate, trade.stock, out).id;
         let price = check_order(at, trade.shares, trade.price, out);
         // The specification fixes the side field: it says nothing.
-        self.traded(at, out, id, b'N', price, trade.shares);
-    }
-
-    /// A trade in MBO and Trades; order 0, because nobody says whose it was.
-    #[inline]
-    fn traded(&mut self, at: &At<'_>, out: &mut Output, id: u32, side: u8, price: i64, size: u32) {
-        self.mbo(at, out, Mbo { id, order: 0, action: b'T', side, price, size });
-        let record = TradeMsg {
-            hd: RecordHeader::new::<TradeMsg>(rtype::MBP_0, self.publisher_id, id, at.ts_event),
-            price,
-            size,
-            action: c(b'T'),
-            side: c(side),
-            flags: FlagSet::new(at.flags),
-            depth: 0,
-            ts_recv: at.arrival.stamp.ns,
-            ts_in_delta: at.delta,
-            sequence: sequence32(at.seq),
-        };
-        out.put(Schema::Trades, &record);
-    }
-
-    #[inline]
-    fn mbo(&self, at: &At<'_>, out: &mut Output, mbo: Mbo) {
-        let record = MboMsg {
-            hd: RecordHeader::new::<MboMsg>(rtype::MBO, self.publisher_id, mbo.id, at.ts_event),
-            order_id: mbo.order,
-            price: mbo.price,
-            size: mbo.size,
-            flags: FlagSet::new(at.flags),
-            channel_id: self.channel_id,
-            action: c(mbo.action),
-            side: c(mbo.side),
-            ts_recv: at.arrival.stamp.ns,
-            ts_in_delta: at.delta,
-            sequence: sequence32(at.seq),
-        };
-        out.put(Schema::Mbo, &record);
+        self.publisher.traded(at, out, id, b'N', price, trade.shares);
     }
 
     /// A rule about the state of orders: where orders are missing by rights, it is counted only.
@@ -622,7 +551,7 @@ impl Normalizer for Itch50 {
             if self.books.book(instrument).is_some_and(|book| !book.is_empty()) {
                 let id = self.id(instrument);
                 let clear = Mbo { id, order: 0, action: b'R', side: b'N', price: UNDEF_PRICE, size: 0 };
-                self.mbo(&at, out, clear);
+                self.publisher.mbo(&at, out, clear);
             }
         }
         self.end.finish(out);

@@ -34,14 +34,15 @@ mod reference;
 mod unit;
 
 use super::Normalizer;
-use super::common::{DayClock, PacketEnd, StampWatch, Symbols, c, in_delta, sequence32};
+use super::common::{DayClock, PacketEnd, StampWatch, Symbols, in_delta};
+use super::order_records::{At, Mbo, Publisher, letter, size32};
 use crate::book::{Fault, Order, Reduced, Side};
 use crate::events::output::{Arrival, Output};
 use crate::events::rules::Rule;
 use crate::feed::pitch::{Add, Executed, Message, Modify, Price, Trade, layout};
 use crate::feed::{FeedConfig, Frame, Space};
 use crate::time::NS_PER_SEC;
-use dbn::{FlagSet, MboMsg, RecordHeader, Schema, TradeMsg, UNDEF_PRICE, UNDEF_TIMESTAMP, flags, rtype};
+use dbn::{UNDEF_PRICE, UNDEF_TIMESTAMP, flags};
 use std::collections::{BTreeMap, HashMap};
 use unit::Unit;
 
@@ -60,8 +61,7 @@ struct Instrument {
 /// Makes events of PITCH.
 #[derive(Debug)]
 pub struct Pitch {
-    publisher_id: u16,
-    channel_id: u8,
+    publisher: Publisher,
     wanted: BTreeMap<String, u32>,
     clock: DayClock,
     stamps: StampWatch,
@@ -77,39 +77,6 @@ pub struct Pitch {
     delta_said: bool,
 }
 
-/// Where and when a message is.
-#[derive(Clone, Copy)]
-struct At<'a> {
-    arrival: &'a Arrival,
-    seq: u64,
-    ts_event: u64,
-    delta: i32,
-    flags: u8,
-}
-
-/// What distinguishes one MBO record of a message from the next.
-#[derive(Clone, Copy)]
-struct Mbo {
-    id: u32,
-    order: u64,
-    action: u8,
-    side: u8,
-    price: i64,
-    size: u32,
-}
-
-const fn letter(side: Side) -> u8 {
-    match side {
-        Side::Bid => b'B',
-        Side::Ask => b'A',
-    }
-}
-
-/// Quantities come from 32-bit fields and only shrink.
-fn size32(quantity: u64) -> u32 {
-    u32::try_from(quantity).unwrap_or(u32::MAX)
-}
-
 /// A symbol as a key: 6 bytes are padded to 8.
 fn key(symbol: &[u8]) -> [u8; 8] {
     let mut key = [b' '; 8];
@@ -123,8 +90,7 @@ impl Pitch {
     /// For a feed.
     pub fn new(feed: &FeedConfig) -> Self {
         Self {
-            publisher_id: feed.publisher_id,
-            channel_id: feed.channel_id,
+            publisher: Publisher::of(feed),
             wanted: feed.symbols.clone(),
             clock: DayClock::new(feed.utc_offset_s),
             stamps: StampWatch::default(),
@@ -206,7 +172,11 @@ impl Pitch {
         let order = Order { instrument: place, side, price, quantity: add.quantity.into() };
         unit.enter(add.order, &order, at, out);
         let (order, side) = (add.order, letter(side));
-        self.mbo(at, out, Mbo { id: instrument.id, order, action: b'A', side, price, size: add.quantity });
+        self.publisher.mbo(
+            at,
+            out,
+            Mbo { id: instrument.id, order, action: b'A', side, price, size: add.quantity },
+        );
     }
 
     fn executed(&mut self, unit: &mut Unit, executed: &Executed<'_>, at: &At<'_>, out: &mut Output) {
@@ -221,9 +191,13 @@ impl Pitch {
             Some(remaining) => price_of(remaining.price, known.signed, at, out),
             None => before.price,
         };
-        self.traded(at, out, known.id, letter(before.side.opposite()), price, executed.quantity);
+        self.publisher.traded(at, out, known.id, letter(before.side.opposite()), price, executed.quantity);
         let (order, size) = (executed.order, executed.quantity);
-        self.mbo(at, out, Mbo { id: known.id, order, action: b'F', side: letter(before.side), price, size });
+        self.publisher.mbo(
+            at,
+            out,
+            Mbo { id: known.id, order, action: b'F', side: letter(before.side), price, size },
+        );
         match executed.at.map(|remaining| u64::from(remaining.quantity)) {
             None => self.reduce(unit, order, size, at, out),
             Some(left) if left <= before.quantity => {
@@ -270,19 +244,19 @@ impl Pitch {
             unit.full(number, at, out);
         }
         let (id, side) = (self.known(before.instrument).id, letter(before.side));
-        self.mbo(at, out, Mbo { id, order: number, action: b'M', side, price, size });
+        self.publisher.mbo(at, out, Mbo { id, order: number, action: b'M', side, price, size });
     }
 
     /// The Cancel that takes `size` of an order away.
     fn gone(&self, number: u64, order: &Order, size: u32, at: &At<'_>, out: &mut Output) {
         let (id, side) = (self.known(order.instrument).id, letter(order.side));
-        self.mbo(at, out, Mbo { id, order: number, action: b'C', side, price: order.price, size });
+        self.publisher.mbo(at, out, Mbo { id, order: number, action: b'C', side, price: order.price, size });
     }
 
     fn trade(&mut self, trade: &Trade<'_>, at: &At<'_>, out: &mut Output) {
         let Some((_, instrument)) = self.instrument(trade.symbol, at, out) else { return };
         let price = checked(trade.quantity, trade.price, instrument.signed, at, out);
-        self.traded(at, out, instrument.id, b'N', price, trade.quantity);
+        self.publisher.traded(at, out, instrument.id, b'N', price, trade.quantity);
     }
 
     /// The unit's orders are gone.
@@ -292,47 +266,12 @@ impl Pitch {
                 if books.book(place).is_some_and(|book| !book.is_empty()) {
                     let (price, side) = (UNDEF_PRICE, b'N');
                     let clear = Mbo { id: instrument.id, order: 0, action: b'R', side, price, size: 0 };
-                    self.mbo(at, out, clear);
+                    self.publisher.mbo(at, out, clear);
                 }
             }
             books.clear();
         }
         unit.incomplete = false;
-    }
-
-    /// A trade in MBO and Trades; order 0, because nobody says whose it was.
-    fn traded(&self, at: &At<'_>, out: &mut Output, id: u32, side: u8, price: i64, size: u32) {
-        self.mbo(at, out, Mbo { id, order: 0, action: b'T', side, price, size });
-        let record = TradeMsg {
-            hd: RecordHeader::new::<TradeMsg>(rtype::MBP_0, self.publisher_id, id, at.ts_event),
-            price,
-            size,
-            action: c(b'T'),
-            side: c(side),
-            flags: FlagSet::new(at.flags),
-            depth: 0,
-            ts_recv: at.arrival.stamp.ns,
-            ts_in_delta: at.delta,
-            sequence: sequence32(at.seq),
-        };
-        out.put(Schema::Trades, &record);
-    }
-
-    fn mbo(&self, at: &At<'_>, out: &mut Output, mbo: Mbo) {
-        let record = MboMsg {
-            hd: RecordHeader::new::<MboMsg>(rtype::MBO, self.publisher_id, mbo.id, at.ts_event),
-            order_id: mbo.order,
-            price: mbo.price,
-            size: mbo.size,
-            flags: FlagSet::new(at.flags),
-            channel_id: self.channel_id,
-            action: c(mbo.action),
-            side: c(mbo.side),
-            ts_recv: at.arrival.stamp.ns,
-            ts_in_delta: at.delta,
-            sequence: sequence32(at.seq),
-        };
-        out.put(Schema::Mbo, &record);
     }
 
     fn known(&self, place: u32) -> Instrument {

@@ -96,14 +96,14 @@ impl Itch50 {
         let mut record = InstrumentDefMsg {
             hd: RecordHeader::new::<InstrumentDefMsg>(
                 rtype::INSTRUMENT_DEF,
-                self.publisher_id,
+                self.publisher.id,
                 id,
                 at.ts_event,
             ),
             ts_recv: at.arrival.stamp.ns,
             raw_instrument_id: locate.into(),
             min_lot_size_round_lot: i32::try_from(stock.round_lot).unwrap_or(i32::MAX),
-            channel_id: self.channel_id.into(),
+            channel_id: self.publisher.channel.into(),
             instrument_class: c(b'K'),
             security_update_action: c(b'A'),
             ..InstrumentDefMsg::default()
@@ -134,7 +134,7 @@ impl Itch50 {
 
     fn status(&mut self, at: &At<'_>, id: u32, status: Status, out: &mut Output) {
         let record = StatusMsg {
-            hd: RecordHeader::new::<StatusMsg>(rtype::STATUS, self.publisher_id, id, at.ts_event),
+            hd: RecordHeader::new::<StatusMsg>(rtype::STATUS, self.publisher.id, id, at.ts_event),
             ts_recv: at.arrival.stamp.ns,
             action: status.action as u16,
             reason: status.reason as u16,
@@ -206,7 +206,7 @@ impl Itch50 {
             _ => b'N',
         };
         let record = ImbalanceMsg {
-            hd: RecordHeader::new::<ImbalanceMsg>(rtype::IMBALANCE, self.publisher_id, id, at.ts_event),
+            hd: RecordHeader::new::<ImbalanceMsg>(rtype::IMBALANCE, self.publisher.id, id, at.ts_event),
             ts_recv: at.arrival.stamp.ns,
             ref_price: price4_or_none(noii.reference),
             cont_book_clr_price: price4_or_none(noii.near),
@@ -239,21 +239,21 @@ impl Itch50 {
             out.broken(Rule::PriceInvalid, at.arrival, at.seq, price);
         }
         let size = wide(at, id, "size", cross.shares, out);
-        self.traded(at, out, id, b'N', price, size);
+        self.publisher.traded(at, out, id, b'N', price, size);
         let stat_type = match cross.cross {
             b'O' => StatType::OpeningPrice,
             b'C' => StatType::ClosePrice,
             _ => return,
         };
         let record = StatMsg {
-            hd: RecordHeader::new::<StatMsg>(rtype::STATISTICS, self.publisher_id, id, at.ts_event),
+            hd: RecordHeader::new::<StatMsg>(rtype::STATISTICS, self.publisher.id, id, at.ts_event),
             ts_recv: at.arrival.stamp.ns,
             price,
             quantity: i64::try_from(cross.shares).unwrap_or(UNDEF_STAT_QUANTITY),
             sequence: sequence32(at.seq),
             ts_in_delta: at.delta,
             stat_type: stat_type as u16,
-            channel_id: self.channel_id.into(),
+            channel_id: self.publisher.channel.into(),
             update_action: StatUpdateAction::New as u8,
             ..StatMsg::default()
         };

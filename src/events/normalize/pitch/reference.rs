@@ -61,7 +61,7 @@ impl Pitch {
             _ => TriState::NotAvailable,
         };
         let record = StatusMsg {
-            hd: RecordHeader::new::<StatusMsg>(rtype::STATUS, self.publisher_id, instrument.id, at.ts_event),
+            hd: RecordHeader::new::<StatusMsg>(rtype::STATUS, self.publisher.id, instrument.id, at.ts_event),
             ts_recv: at.arrival.stamp.ns,
             action: action as u16,
             reason: StatusReason::None as u16,
@@ -123,13 +123,13 @@ impl Pitch {
         InstrumentDefMsg {
             hd: RecordHeader::new::<InstrumentDefMsg>(
                 rtype::INSTRUMENT_DEF,
-                self.publisher_id,
+                self.publisher.id,
                 id,
                 at.ts_event,
             ),
             ts_recv: at.arrival.stamp.ns,
             raw_instrument_id: u64::from(id),
-            channel_id: u16::from(self.channel_id),
+            channel_id: u16::from(self.publisher.channel),
             security_update_action: c(b'A'),
             strike_price: UNDEF_PRICE,
             ..InstrumentDefMsg::default()

@@ -1,8 +1,10 @@
+use super::super::common::c;
 use super::*;
 use crate::feed::pitch::{Break, Delete, FutureDefinition, Mapping, Reduce, Remaining, Status, UnitEncoder};
 use crate::feed::{FeedProtocol, Protocol, pitch as wire};
 use crate::time::{Stamp, StampClock};
 use dbn::{InstrumentDefMsg, StatusAction, StatusMsg};
+use dbn::{MboMsg, RecordHeader, Schema, TradeMsg};
 use proptest::prelude::*;
 
 /// 2019-01-30 9:30 in New York, as a second of the day and in ns since the Unix epoch.
